@@ -1,0 +1,102 @@
+# Everything one does with this repository. `make` alone lists the targets.
+#
+# All of it happens in .venv, installed from the hash-pinned locks in requirements/.
+# Stamp files inside .venv remember what is installed: a second `make install` has nothing to do.
+
+PYTHON ?=
+ARGS   ?=
+DOC    ?=
+
+BIN    := .venv/bin
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+STAMPS := .venv/.stamps
+LOCK   := $(BIN)/uv --quiet pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header $(if $(UPGRADE),--upgrade)
+CODE   := $(wildcard src tests benchmarks examples)
+NO_INSTALL = echo "error: pip could not install from the lock; its reason stands above." >&2; \
+	echo "next:  if that is the network, check proxy and package index ('pip config list'), then make again." >&2; \
+	exit 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help install install-dev demo serve test check lint bench campaign lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(STAMPS)/run $(STAMPS)/project ## Install Runwell into .venv (PYTHON=python3.12 picks an interpreter)
+
+install-dev: install $(STAMPS)/dev ## Add what tests and checks need to the same .venv
+
+demo: install ## Run a real agent from start to finish, offline (DOC=file.txt: on a text of yours)
+	@$(BIN)/python -m runwell.cli.demo $(if $(DOC),"$(DOC)")
+
+serve: install ## Start the server
+	@$(BIN)/runwell serve $(ARGS)
+
+test: install-dev ## Run all tests (ARGS='-k word' is passed on to pytest)
+	@$(BIN)/python -m pytest tests -n 2 --dist loadgroup $(ARGS)
+
+check: install-dev ## Format, lint, types, import ladder, house rules; changes no file
+	@echo "ruff format"  && $(BIN)/ruff format --quiet --diff $(CODE)
+	@echo "ruff check"   && $(BIN)/ruff check --quiet $(CODE)
+	@echo "mypy"         && $(BIN)/mypy --no-error-summary src tests $(wildcard benchmarks)
+	@echo "import ladder" && $(BIN)/lint-imports --no-logo
+	@echo "house rules"  && $(BIN)/python -m pytest tests/house
+
+lint: install-dev ## Format and fix what can be fixed; changes files
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+bench: install-dev ## Run the benchmarks (ARGS=--help lists them)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+campaign: install-dev ## Kill and restart a real server 1000 times and audit what it says
+	@$(BIN)/python -m tests.e2e.campaign --cycles 1000 $(ARGS)
+
+lock: install-dev ## Compile requirements/*.lock from pyproject.toml (UPGRADE=1: to newest versions)
+	@echo "Locking requirements/run.lock and requirements/dev.lock ..."
+	@$(LOCK) --extra pydantic-ai --extra build -o requirements/run.lock >/dev/null
+	@$(LOCK) --extra pydantic-ai --extra build --extra test --extra dev \
+		-c requirements/run.lock -o requirements/dev.lock >/dev/null
+
+clean: ## Remove .venv, caches and build leftovers
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first interpreter that is new enough; else say what was found and what to do about it.
+$(STAMPS)/venv:
+	@python=; found=; \
+	for name in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+		command -v "$$name" >/dev/null 2>&1 || continue; \
+		if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$name"; break; fi; \
+		found="$$found $$name=$$("$$name" -c 'import platform; print(platform.python_version())' 2>/dev/null || echo broken)"; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "error: Runwell needs Python 3.11 or newer; found:$${found:- none}." >&2; \
+		echo "next:  install one and say 'make install PYTHON=/path/to/python3.12'." >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo "error: $$python lacks the venv module, which the distribution ships as a package of its own." >&2; \
+		echo "next:  Debian and Ubuntu: 'apt install python3-venv'; then 'make install' again." >&2; exit 1; \
+	fi; \
+	echo "Creating .venv with $$("$$python" --version) ..."; \
+	"$$python" -m venv --clear .venv || { rm -rf .venv; \
+		echo "error: '$$python -m venv .venv' failed, see above." >&2; \
+		echo "next:  check free space and rights on this folder; then 'make install' again." >&2; exit 1; }
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/run: requirements/run.lock $(STAMPS)/venv
+	@echo "Installing the dependencies of Runwell (about a minute the first time) ..."
+	@$(PIP) install --require-hashes -r requirements/run.lock </dev/null || { $(NO_INSTALL); }
+	@touch $@
+
+$(STAMPS)/project: pyproject.toml $(STAMPS)/run
+	@$(PIP) install --no-deps --no-build-isolation --editable . </dev/null
+	@touch $@
+
+$(STAMPS)/dev: requirements/dev.lock $(STAMPS)/run
+	@echo "Installing the tools for tests and checks (about a minute the first time) ..."
+	@$(PIP) install --require-hashes -r requirements/dev.lock </dev/null || { $(NO_INSTALL); }
+	@touch $@

@@ -1,0 +1,1 @@
+"""Who runs what when: `local`, for one process, beside its own store."""

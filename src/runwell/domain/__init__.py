@@ -1,0 +1,1 @@
+"""What a run is: values, the transition table, event types, errors. Pure: no I/O and no async."""

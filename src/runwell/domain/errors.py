@@ -1,0 +1,248 @@
+"""Everything that can go wrong, as facts of the domain.
+
+    RunwellError
+    ├── Invalid ............ the request itself is wrong
+    │   ├── InvalidId · InvalidJson · InvalidInput
+    │   └── IdempotencyMismatch
+    ├── NotFound ........... RunNotFound · AgentNotFound · ThreadNotFound · KeyNotFound
+    ├── Conflict ........... the request is right, the moment is not
+    │   ├── IllegalTransition · RunNotFinal · RunNotWaiting · ThreadBusy
+    │   └── StaleRun · AttemptSuperseded (never leave the core)
+    ├── Refused ............ Unauthenticated · Forbidden
+    ├── Gone ............... LogPruned
+    ├── TooLarge ........... a body or an output over its limit
+    └── Unavailable ........ StoreUnavailable · QueueFull
+
+Each carries a `code` for machines, a sentence for people and a `hint`: what to do next. None knows
+of HTTP. A dialect renders the seven kinds with an exhaustive match.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ErrorKind(StrEnum):
+    """What a caller can do about an error; every `RunwellError` has exactly one."""
+
+    INVALID = "invalid"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    GONE = "gone"
+    TOO_LARGE = "too_large"
+    UNAVAILABLE = "unavailable"
+
+
+class RunwellError(Exception):
+    """The root. `code` is stable and documented; `message` and `hint` are for people."""
+
+    code: ClassVar[str] = "error"
+    kind: ClassVar[ErrorKind] = ErrorKind.INVALID
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Invalid(RunwellError):
+    code = "invalid"
+    kind = ErrorKind.INVALID
+
+
+class InvalidId(Invalid):
+    code = "invalid_id"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"{text[:80]!r} is not an id", "Ids look like run_0190c3…, 32 hex digits after the prefix."
+        )
+
+
+class InvalidJson(Invalid):
+    """`path` points at the fault in JSONPath: `$.input.items[3]`."""
+
+    code = "invalid_json"
+
+    def __init__(self, path: str, fault: str) -> None:
+        super().__init__(
+            f"{path}: {fault}", "Send JSON that every reader understands: see the limits in the docs."
+        )
+        self.path = path
+
+
+class InvalidInput(Invalid):
+    """The JSON is fine, its meaning is not. `path` points at the fault."""
+
+    code = "invalid_input"
+
+    def __init__(self, path: str, fault: str, hint: str = "") -> None:
+        super().__init__(f"{path}: {fault}", hint)
+        self.path = path
+
+
+class IdempotencyMismatch(Invalid):
+    """The key was used before, with another body."""
+
+    code = "idempotency_mismatch"
+
+    def __init__(self, key: str, run_id: str) -> None:
+        super().__init__(
+            f"Idempotency-Key {key[:80]!r} was already used with another body, for run run_{run_id}",
+            "Use a new key for a new request; repeat a request with the very same body.",
+        )
+        self.run_id = run_id
+
+
+class NotFound(RunwellError):
+    code = "not_found"
+    kind = ErrorKind.NOT_FOUND
+
+
+class RunNotFound(NotFound):
+    code = "run_not_found"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"There is no run run_{run_id}", "Check the id, and that your key belongs to the run's owner."
+        )
+
+
+class AgentNotFound(NotFound):
+    """`known` are the names that would have worked."""
+
+    code = "agent_not_found"
+
+    def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
+        hint = f"This server knows: {', '.join(known)}." if known else "GET /agents lists the agents."
+        super().__init__(f"There is no agent {name[:80]!r}", hint)
+
+
+class ThreadNotFound(NotFound):
+    code = "thread_not_found"
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(f"There is no thread thread_{thread_id}", "GET /threads lists yours.")
+
+
+class KeyNotFound(NotFound):
+    code = "key_not_found"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"There is no key {key_id[:80]}", "`runwell keys list` shows them.")
+
+
+class Conflict(RunwellError):
+    code = "conflict"
+    kind = ErrorKind.CONFLICT
+
+
+class IllegalTransition(Conflict):
+    """The lifecycle has no arrow for this command from the run's status."""
+
+    code = "illegal_transition"
+
+    def __init__(self, run_id: str, status: str, command: str, why: str = "") -> None:
+        reason = why or f"a run that is {status} cannot take the command {command}"
+        super().__init__(f"run_{run_id}: {reason}", "Read the run's status first; final is final.")
+        self.run_id = run_id
+        self.status = status
+        self.command = command
+
+
+class RunNotFinal(Conflict):
+    code = "run_not_final"
+
+    def __init__(self, run_id: str, status: str, verb: str) -> None:
+        super().__init__(
+            f"run_{run_id} is {status}: only a final run can be {verb}", "Cancel it first, or wait."
+        )
+
+
+class RunNotWaiting(Conflict):
+    code = "run_not_waiting"
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(
+            f"run_{run_id} is {status}: it asks nothing", "Answer a run while its status is `waiting`, once."
+        )
+
+
+class ThreadBusy(Conflict):
+    """`run_id` is the live run in the way."""
+
+    code = "thread_busy"
+
+    def __init__(self, thread_id: str, run_id: str) -> None:
+        super().__init__(
+            f"thread_{thread_id} is busy with run_{run_id}",
+            "Wait for that run, cancel it, or submit with if_busy=queue.",
+        )
+        self.run_id = run_id
+
+
+class StaleRun(Conflict):
+    """The run changed between the read and the commit: read it again and decide again."""
+
+    code = "stale_run"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run_{run_id} changed meanwhile", "Try again.")
+
+
+class AttemptSuperseded(Conflict):
+    """The fence: this attempt is no longer the run's own, so nothing it says is written."""
+
+    code = "attempt_superseded"
+
+    def __init__(self, run_id: str, attempt: int) -> None:
+        super().__init__(f"attempt {attempt} of run_{run_id} was superseded or has ended")
+
+
+class Unauthenticated(RunwellError):
+    code = "unauthenticated"
+    kind = ErrorKind.UNAUTHENTICATED
+
+
+class Forbidden(RunwellError):
+    code = "forbidden"
+    kind = ErrorKind.FORBIDDEN
+
+
+class LogPruned(RunwellError):
+    """The run is kept, its log is not."""
+
+    code = "log_pruned"
+    kind = ErrorKind.GONE
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"The log of run_{run_id} was pruned", "The run itself, its output and usage are still there."
+        )
+
+
+class TooLarge(RunwellError):
+    code = "too_large"
+    kind = ErrorKind.TOO_LARGE
+
+
+class Unavailable(RunwellError):
+    """Nothing was acknowledged; the same request may work later. `retry_after` is in seconds."""
+
+    code = "unavailable"
+    kind = ErrorKind.UNAVAILABLE
+
+    def __init__(self, message: str, hint: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
+
+
+class StoreUnavailable(Unavailable):
+    """The database refused or lost a write: disk full, failed fsync, gone."""
+
+    code = "store_unavailable"
+
+
+class QueueFull(Unavailable):
+    code = "queue_full"

@@ -1,0 +1,121 @@
+"""A later attempt tells its story again; only what is new is written.
+
+An attempt after a crash or an answer starts the agent from the top, so a deterministic agent says
+again what the log already holds. `Retelling` compares: while it is the same, nothing is written, and
+whoever watches sees one unbroken stream. At the first difference the log gets `output.restarted`,
+what still stands is said again below it, and comparing is over.
+
+Each step is compared by itself, because concurrent steps interleave differently each time. Text is
+compared character by character: where one delta ends and the next begins is chance.
+"""
+
+from collections import deque
+
+from msgspec.structs import replace
+
+from runwell.domain.events import Event, OutputRestarted, ReasoningDelta, Said, TextDelta
+from runwell.domain.memory import Memory
+
+
+class Retelling:
+    """The comparison of one attempt with the log before it. Not thread-safe; no I/O."""
+
+    def __init__(self, memory: Memory, attempt: int) -> None:
+        self._attempt = attempt
+        self._expected = {lane: deque(said) for lane, said in memory.said.items() if said}
+        self._standing: list[Said] = []
+        self._finished = set(memory.values)
+        self._text = list(memory.text)
+
+    @property
+    def comparing(self) -> bool:
+        """Whether the log still holds something this attempt has not said."""
+        return bool(self._expected)
+
+    def tell(self, event: Said) -> tuple[Event, ...]:
+        """What to write for `event`: nothing, the new part of it, or a restart."""
+        if not self._expected:
+            self._note(event)
+            return (event,)
+        rest = self._match(event)
+        if rest is _DIFFERENT:
+            return (*self._restart(), *self._new(event))
+        self._standing.append(event)
+        if isinstance(rest, TextDelta | ReasoningDelta) or rest is event:
+            self._note(rest)
+            return (rest,)
+        return ()
+
+    def finish_step(self, key: str) -> tuple[Event, ...]:
+        """What to write before `step.finished`: from then on, what was said in the step stands."""
+        restart = self._restart() if self._expected.get(key) else ()
+        self._finished.add(key)
+        self._standing = [event for event in self._standing if event.in_step != key]
+        return restart
+
+    def end(self) -> tuple[Event, ...]:
+        """What to write before the run succeeds: a restart if the log holds more than was said."""
+        return self._restart() if self._expected else ()
+
+    def text(self) -> str:
+        """All standing text, in order: the output of an agent that only streams."""
+        return "".join(text for _, text in self._text)
+
+    def _note(self, event: Said) -> None:
+        if isinstance(event, TextDelta):
+            self._text.append((event.in_step, event.text))
+
+    def _new(self, event: Said) -> tuple[Event, ...]:
+        self._note(event)
+        return (event,)
+
+    def _restart(self) -> tuple[Event, ...]:
+        standing, self._standing = self._standing, []
+        self._expected.clear()
+        self._text = [(step, text) for step, text in self._text if step in self._finished]
+        for event in standing:
+            self._note(event)
+        return (OutputRestarted(attempt=self._attempt), *standing)
+
+    def _match(self, event: Said) -> Said | object:
+        """None when the log holds `event`, the new part of it, or `_DIFFERENT`."""
+        lane = self._expected.get(event.in_step)
+        if lane is None:
+            return event
+        if isinstance(event, TextDelta | ReasoningDelta):
+            rest = _match_text(lane, event)
+        else:
+            rest = None if lane[0] == event else _DIFFERENT
+            if rest is None:
+                lane.popleft()
+        if not lane:
+            del self._expected[event.in_step]
+            if not self._expected and rest is not _DIFFERENT:
+                self._standing_done()
+        return rest
+
+    def _standing_done(self) -> None:
+        """All of the log has been said again: no difference can come any more."""
+        self._standing = []
+
+
+_DIFFERENT = object()
+
+
+def _match_text(lane: deque[Said], event: TextDelta | ReasoningDelta) -> Said | object | None:
+    """Take `event`'s text off the front of `lane`; None when it was all there."""
+    text = event.text
+    while text and lane:
+        head = lane[0]
+        if type(head) is not type(event) or not isinstance(head, TextDelta | ReasoningDelta):
+            return _DIFFERENT
+        if head.text.startswith(text):
+            lane.popleft()
+            if len(head.text) > len(text):
+                lane.appendleft(replace(head, text=head.text[len(text) :]))
+            return None
+        if not text.startswith(head.text):
+            return _DIFFERENT
+        text = text[len(head.text) :]
+        lane.popleft()
+    return replace(event, text=text) if text else None

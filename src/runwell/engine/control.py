@@ -1,0 +1,121 @@
+"""Change a run that exists: answer, cancel, retry, delete."""
+
+from collections.abc import Callable
+from typing import Any
+
+from runwell.domain import json_gate
+from runwell.domain.commands import Answer, AskCancel, Cancel, Command
+from runwell.domain.errors import RunNotFinal, RunNotWaiting, StaleRun
+from runwell.domain.events import InheritedStep, RunCreated
+from runwell.domain.lifecycle import decide
+from runwell.domain.memory import remember
+from runwell.domain.run import Run, RunStatus
+from runwell.domain.step import StepStatus
+from runwell.engine.core import Core
+from runwell.engine.submit import Submission, submit
+from runwell.ports.store import Added
+
+PAGE = 1_000
+
+
+async def _change(core: Core, owner: str, run_id: str, choose: Callable[[Run], Command | None]) -> Run:
+    """Read, choose, decide, commit; again when the run changed in between.
+
+    Each round that loses was beaten by a commit that won, so this ends with the run's life at the
+    latest: a final run makes `choose` raise or return None.
+    """
+    while True:
+        run = await core.store.runs.get(run_id, owner)
+        command = choose(run)
+        if command is None:
+            return run
+        now = core.clock.now()
+        try:
+            return await core.store.runs.commit(decide(run, command, now), now)
+        except StaleRun:
+            continue
+
+
+async def answer(core: Core, owner: str, run_id: str, value: Any) -> Run:
+    """Give a waiting run what it asked for; it is queued again.
+
+    Raises `RunNotFound`, `RunNotWaiting`, `InvalidJson`.
+    """
+    document = json_gate.encode(value)
+
+    def choose(run: Run) -> Command:
+        if run.status is not RunStatus.WAITING:
+            raise RunNotWaiting(run.id, run.status)
+        return Answer(answer=document)
+
+    return await _change(core, owner, run_id, choose)
+
+
+async def cancel(core: Core, owner: str, run_id: str, by: str | None = None) -> Run:
+    """Cancel what is queued or waiting at once; ask the attempt of a running run to stop.
+
+    Returns the run: `cancelled`, or still `running` with `cancel_requested_at`. Cancelling a
+    cancelled run changes nothing. Raises `RunNotFound`, and `IllegalTransition` for a run that
+    succeeded or failed.
+    """
+
+    def choose(run: Run) -> Command | None:
+        if run.status is RunStatus.CANCELLED:
+            return None
+        if run.status is RunStatus.RUNNING:
+            return None if run.cancel_requested_at is not None else AskCancel(by=by)
+        return Cancel(by=by)
+
+    return await _change(core, owner, run_id, choose)
+
+
+async def delete(core: Core, owner: str, run_id: str) -> None:
+    """Remove a final run with its log. Raises `RunNotFound`, `RunNotFinal`."""
+    await core.store.runs.delete(run_id, owner)
+
+
+async def retry(core: Core, owner: str, run_id: str) -> Added:
+    """A new run of the same request that need not repeat the finished steps and given answers.
+
+    Raises `RunNotFound`, `RunNotFinal`, `LogPruned`, and what `submit` raises.
+    """
+    run = await core.store.runs.get(run_id, owner)
+    if not run.final:
+        raise RunNotFinal(run.id, run.status, "retried")
+    first = (await core.store.events.read(run.id, 0, 1))[0].event
+    if not isinstance(first, RunCreated):
+        raise AssertionError("a log begins with run.created")
+    return await submit(
+        core,
+        Submission(
+            owner=owner,
+            input=json_gate.decode(first.input),
+            agent=run.agent,
+            source=run.source,
+            thread_id=run.thread_id,
+            concurrency_key=run.concurrency_key,
+            metadata=run.metadata,
+            priority=run.priority,
+            timeout=run.timeout,
+            max_attempts=run.max_attempts,
+            retry_of=run.id,
+            steps=await _finished_steps(core, run),
+            answers=await _given_answers(core, run),
+        ),
+    )
+
+
+async def _finished_steps(core: Core, run: Run) -> tuple[InheritedStep, ...]:
+    return tuple(
+        InheritedStep(key=step.key, name=step.name, kind=step.kind, output=step.output, parent=step.parent)
+        for step in await core.store.steps.of(run.id)
+        if step.status is StepStatus.FINISHED and step.output is not None
+    )
+
+
+async def _given_answers(core: Core, run: Run) -> dict[str, json_gate.Json]:
+    after, answers = 0, {}
+    while page := await core.store.events.read(run.id, after, PAGE):
+        answers.update(remember(line for line in page if line.type.startswith("run.")).answers)
+        after = page[-1].seq
+    return answers

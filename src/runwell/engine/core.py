@@ -1,0 +1,35 @@
+"""What every verb works with."""
+
+from dataclasses import dataclass, field
+
+from runwell.domain.agent import AgentSpec
+from runwell.ports.agent import AgentCatalog
+from runwell.ports.clock import Clock
+from runwell.ports.signals import Signals
+from runwell.ports.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may ask for."""
+
+    longest_timeout: float = 30 * 86_400.0
+    """Seconds; the longest `timeout` and `expires_in`."""
+    most_attempts: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The rooms a verb needs. `catalog` is None in a process that runs no agents itself."""
+
+    store: Store
+    signals: Signals
+    clock: Clock
+    catalog: AgentCatalog | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def default_agent(self) -> AgentSpec | None:
+        """The first agent served: it answers where a request names none."""
+        specs = self.catalog.specs if self.catalog is not None else []
+        return specs[0] if specs else None

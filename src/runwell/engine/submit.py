@@ -1,0 +1,128 @@
+"""Start a run: check the request, name the agent, write everything in one transaction."""
+
+from typing import Any
+
+import msgspec
+
+from runwell.domain import json_gate
+from runwell.domain.agent import AgentSpec
+from runwell.domain.commands import Create
+from runwell.domain.errors import AgentNotFound, InvalidInput
+from runwell.domain.events import InheritedStep
+from runwell.domain.ids import new_id
+from runwell.domain.instant import Instant, after
+from runwell.domain.json_gate import Json
+from runwell.domain.lifecycle import decide
+from runwell.domain.thread import IfBusy, Role
+from runwell.engine.core import Core
+from runwell.ports.store import Added, Idempotency, NewMessage
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller wants run. Durations are seconds; `input` and `metadata` are plain JSON values.
+
+    `timeout` None takes the agent's; `agent` None takes the first one served.
+    """
+
+    owner: str
+    input: Any
+    agent: str | None = None
+    source: str = "native"
+    thread_id: str | None = None
+    if_busy: IfBusy = IfBusy.QUEUE
+    concurrency_key: str | None = None
+    metadata: dict[str, Any] | Json = json_gate.EMPTY
+    priority: int = 0
+    not_before: Instant | None = None
+    timeout: float | None = None
+    max_attempts: int = 3
+    expires_in: float | None = None
+    idempotency: Idempotency | None = None
+    retry_of: str | None = None
+    continues: str | None = None
+    steps: tuple[InheritedStep, ...] = ()
+    answers: dict[str, Json] = {}
+
+
+async def submit(core: Core, wanted: Submission) -> Added:
+    """Queue a run and return it, durable. A known idempotency key returns the run it made.
+
+    Raises `AgentNotFound`, `InvalidInput`, `InvalidJson`, `IdempotencyMismatch`, `ThreadBusy`,
+    `ThreadNotFound`, `StoreUnavailable`.
+    """
+    now = core.clock.now()
+    spec = await _agent(core, wanted)
+    _check(core, wanted)
+    document = json_gate.encode(wanted.input)
+    _check_input(core, spec, wanted.input)
+    command = Create(
+        id=new_id(now),
+        owner=wanted.owner,
+        agent=spec.name,
+        input=document,
+        source=wanted.source,
+        thread_id=wanted.thread_id,
+        in_order=wanted.thread_id is not None and wanted.if_busy is not IfBusy.TOGETHER,
+        concurrency_key=wanted.concurrency_key,
+        metadata=json_gate.encode(wanted.metadata),
+        priority=wanted.priority,
+        not_before=wanted.not_before,
+        expires_at=after(now, wanted.expires_in) if wanted.expires_in is not None else None,
+        timeout=wanted.timeout if wanted.timeout is not None else spec.timeout,
+        max_attempts=wanted.max_attempts,
+        definition=json_gate.Json(msgspec.json.encode(spec.definition)) if spec.definition else None,
+        retry_of=wanted.retry_of,
+        continues=wanted.continues,
+        steps=wanted.steps,
+        answers=wanted.answers,
+    )
+    message = None
+    if wanted.thread_id is not None and wanted.retry_of is None:
+        # A retry repeats the work, not the message: it is in the thread already.
+        message = NewMessage(Role.USER, document)
+    return await core.store.runs.add(
+        decide(None, command, now),
+        now,
+        if_busy=wanted.if_busy,
+        message=message,
+        idempotency=wanted.idempotency,
+    )
+
+
+async def _agent(core: Core, wanted: Submission) -> AgentSpec:
+    default = core.default_agent
+    if wanted.agent is None:
+        if default is None:
+            raise AgentNotFound("(the default one)")
+        return default
+    if default is not None and default.name == wanted.agent:
+        return default
+    spec = await core.store.agents.get(wanted.agent, wanted.owner)
+    if spec is None:
+        known = await core.store.agents.all(wanted.owner)
+        raise AgentNotFound(wanted.agent, tuple(each.name for each in known))
+    return spec
+
+
+def _check_input(core: Core, spec: AgentSpec, value: Any) -> None:
+    """Refuse at once what the agent would refuse later; only code agents of this process can tell."""
+    if core.catalog is None or spec.definition is not None:
+        return
+    agent = core.catalog.find(spec.name, None)
+    if agent is not None:
+        agent.check_input(value)
+
+
+def _check(core: Core, wanted: Submission) -> None:
+    limits = core.limits
+    if not -100 <= wanted.priority <= 100:
+        raise InvalidInput("$.priority", "must be between -100 and 100")
+    if not 1 <= wanted.max_attempts <= limits.most_attempts:
+        raise InvalidInput("$.max_attempts", f"must be between 1 and {limits.most_attempts}")
+    for name, seconds in (("timeout", wanted.timeout), ("expires_in", wanted.expires_in)):
+        if seconds is not None and not 0 < seconds <= limits.longest_timeout:
+            raise InvalidInput(
+                f"$.{name}", f"must be more than 0 and at most {limits.longest_timeout:g} seconds"
+            )
+    if wanted.concurrency_key is not None and not 1 <= len(wanted.concurrency_key) <= 200:
+        raise InvalidInput("$.concurrency_key", "must have 1 to 200 characters")

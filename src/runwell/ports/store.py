@@ -1,0 +1,259 @@
+"""The store: everything that outlives a process, in domain words.
+
+One object, a few small protocols. Every method is one transaction: it happens whole or not at all,
+and it is durable before it returns. Time is an argument everywhere. Ids are 32 hex digits. Every
+method may raise `StoreUnavailable`, after which nothing of the call has happened.
+A `Store` belongs to one event loop.
+"""
+
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from runwell.domain.agent import AgentSpec
+from runwell.domain.events import LoggedEvent
+from runwell.domain.instant import Instant
+from runwell.domain.json_gate import Json
+from runwell.domain.lifecycle import Change
+from runwell.domain.principal import Key
+from runwell.domain.run import Run, RunStatus
+from runwell.domain.step import Step
+from runwell.domain.thread import IfBusy, Message, Role, Thread
+
+
+class Idempotency(NamedTuple):
+    """The caller's key. `scope` is a dialect's opaque word; `fingerprint` is a digest of the body."""
+
+    scope: str
+    key: str
+    fingerprint: bytes
+
+
+class NewMessage(NamedTuple):
+    role: Role
+    content: Json
+
+
+class Added(NamedTuple):
+    """`replayed`: the idempotency key was known, `run` is the earlier one as it is now."""
+
+    run: Run
+    replayed: bool
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs. Every given field must hold; `since` and `until` bound `created_at` [since, until)."""
+
+    statuses: frozenset[RunStatus] = frozenset()
+    agent: str | None = None
+    thread_id: str | None = None
+    source: str | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+
+
+class QueueDepth(NamedTuple):
+    """`agent` has `queued` runs, the oldest since `oldest_at`, and `running` ones."""
+
+    agent: str
+    queued: int
+    running: int
+    oldest_at: Instant | None
+
+
+class Runs(Protocol):
+    async def add(
+        self,
+        change: Change,
+        now: Instant,
+        *,
+        if_busy: IfBusy = IfBusy.QUEUE,
+        message: NewMessage | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Added:
+        """Write a new run, its first event, its steps, its message and its idempotency key.
+
+        With `change.run.thread_id` the thread is made if absent, for the run's owner, and `message`
+        is appended to it. A known idempotency key of this owner and scope returns the earlier run
+        and writes nothing. Raises `IdempotencyMismatch` for a known key with another fingerprint,
+        `ThreadBusy` when a live run is in the thread and `if_busy` is refuse, `ThreadNotFound` when
+        the thread is another owner's.
+        """
+        ...
+
+    async def get(self, run_id: str, owner: str | None = None) -> Run:
+        """The run as committed last. `owner` None is the core itself. Raises `RunNotFound`, also
+        for another owner's run."""
+        ...
+
+    async def page(
+        self, owner: str, where: RunFilter, *, before: str | None, after: str | None, limit: int
+    ) -> list[Run]:
+        """Newest first, by id. `before` (id, exclusive) continues to older runs. `after` (id,
+        exclusive) is the next `limit` newer ones, still newest first. Stable under inserts."""
+        ...
+
+    async def commit(self, change: Change, now: Instant, *, message: NewMessage | None = None) -> Run:
+        """Write the run, its events and its steps, and append `message` to its thread.
+
+        Returns the run as stored, with the version and `last_seq` counted on under the row and any
+        `cancel_requested_at` that came meanwhile. Events get the numbers after the row's
+        `last_seq`, without gaps. Raises `StaleRun` when `change.seen_version` is given and is not
+        the row's; `AttemptSuperseded` when `change.attempt` is given and the row is not running in
+        that attempt; `RunNotFound`.
+        """
+        ...
+
+    async def delete(self, run_id: str, owner: str) -> None:
+        """Remove a final run, its log and its steps. Messages it left in a thread stay.
+        Raises `RunNotFound`, `RunNotFinal`."""
+        ...
+
+    async def claimable(
+        self, now: Instant, *, agents: frozenset[str], limit: int, exclude: frozenset[str]
+    ) -> list[str]:
+        """Ids of queued runs that may start now, best first: higher priority, then queued earlier.
+
+        Only runs of the named `agents` and those that carry their own `definition`; not `exclude`.
+
+        May start: `not_before` has come; with `in_order`, no earlier live run in its thread; with a
+        `concurrency_key`, no running run of the same owner and key. Of several that exclude each
+        other only the first is named.
+        """
+        ...
+
+    async def next_due(self, now: Instant) -> Instant | None:
+        """The earliest `not_before` or `expires_at` after `now` that something may have to be done
+        at, or None."""
+        ...
+
+    async def expired(self, now: Instant, limit: int) -> list[Run]:
+        """Queued or waiting runs whose `expires_at` ≤ now."""
+        ...
+
+    async def held(self, workers: frozenset[str] | None = None) -> list[Run]:
+        """All `running` runs, or those of the named workers."""
+        ...
+
+    async def position(self, run: Run) -> int | None:
+        """How many queued runs go before this one, from 0, counted to 1,000; None if not queued."""
+        ...
+
+    async def depths(self) -> list[QueueDepth]:
+        """Per agent with queued or running runs."""
+        ...
+
+    async def forget_idempotency(self, before: Instant, limit: int) -> int:
+        """Drop keys made before this instant; how many were dropped."""
+        ...
+
+
+class Events(Protocol):
+    async def read(self, run_id: str, after: int, limit: int) -> list[LoggedEvent]:
+        """Events with seq > `after`, in order, at most `limit`. An unknown run has none.
+        Raises `LogPruned`."""
+        ...
+
+
+class Steps(Protocol):
+    async def of(self, run_id: str) -> list[Step]:
+        """In the order of their first start, with outputs and usage summed over attempts."""
+        ...
+
+
+class Threads(Protocol):
+    async def add(self, thread: Thread) -> Thread:
+        """Make it, or return the owner's existing one with that id. Raises `ThreadNotFound` when
+        the id is another owner's."""
+        ...
+
+    async def get(self, thread_id: str, owner: str) -> Thread:
+        """Raises `ThreadNotFound`."""
+        ...
+
+    async def page(self, owner: str, *, before: str | None, limit: int) -> list[Thread]:
+        """Newest first by id; `before` is exclusive."""
+        ...
+
+    async def update(self, thread: Thread, now: Instant) -> Thread:
+        """Write title and metadata. Raises `ThreadNotFound`."""
+        ...
+
+    async def delete(self, thread_id: str, owner: str) -> None:
+        """Remove it and its messages; its runs stay, without a thread. Raises `ThreadNotFound`,
+        and `ThreadBusy` while a run in it is live."""
+        ...
+
+    async def append(self, thread_id: str, owner: str, message: NewMessage, now: Instant) -> Message:
+        """Raises `ThreadNotFound`."""
+        ...
+
+    async def messages(
+        self, thread_id: str, *, after: int = 0, limit: int, until_run: str | None = None
+    ) -> list[Message]:
+        """By position, from `after` (exclusive). `until_run`: up to and with that run's own input
+        message, which is what that run's agent sees."""
+        ...
+
+
+class Keys(Protocol):
+    async def add(self, key: Key) -> None: ...
+
+    async def by_digest(self, digest: bytes) -> Key | None:
+        """Also a revoked one: the caller looks at `revoked_at`."""
+        ...
+
+    async def all(self, owner: str | None) -> list[Key]:
+        """All owners' for None; newest first, revoked ones too."""
+        ...
+
+    async def revoke(self, key_id: str, owner: str | None, now: Instant) -> Key:
+        """Idempotent. Raises `KeyNotFound`."""
+        ...
+
+    async def any(self) -> bool:
+        """Whether a key that is not revoked exists."""
+        ...
+
+
+class Agents(Protocol):
+    async def publish(self, specs: list[AgentSpec], now: Instant) -> None:
+        """A worker says which code agents it serves (owner None): add or replace by name."""
+        ...
+
+    async def put(self, spec: AgentSpec, now: Instant) -> None:
+        """Add or replace an owner's agent, by owner and name."""
+        ...
+
+    async def get(self, name: str, owner: str) -> AgentSpec | None:
+        """The owner's own agent of that name, else everybody's."""
+        ...
+
+    async def all(self, owner: str) -> list[AgentSpec]:
+        """Everybody's and the owner's, by name."""
+        ...
+
+    async def delete(self, name: str, owner: str) -> bool:
+        """Remove an owner's agent; False when there is none."""
+        ...
+
+
+class Store(Protocol):
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def steps(self) -> Steps: ...
+    @property
+    def threads(self) -> Threads: ...
+    @property
+    def keys(self) -> Keys: ...
+    @property
+    def agents(self) -> Agents: ...
+
+    async def check(self) -> None:
+        """Write and read back something small. Raises `StoreUnavailable`."""
+        ...
+
+    async def close(self) -> None: ...

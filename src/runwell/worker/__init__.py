@@ -1,0 +1,1 @@
+"""One attempt after the other: open, drive, record, close. And the upkeep around them."""

@@ -1,0 +1,263 @@
+"""One attempt at one run: open, drive, let go, close.
+
+    claimed run -> open (input, memory, agent) -> drive (until it ends or must) -> let go -> close
+
+The agent works on another thread. Here is decided what becomes of it: it returns, raises, asks; is
+cancelled, out of time, superseded; or the server shuts down. Whatever it is, exactly one command
+closes the attempt, and the store's fence makes sure that it is still ours to close.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import traceback
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from runwell.domain import json_gate
+from runwell.domain.commands import Command, Fail, HandBack, Pause, Stop, Succeed, TimeOut, TryAgain
+from runwell.domain.errors import (
+    AttemptSuperseded,
+    IllegalTransition,
+    InvalidJson,
+    RunNotFound,
+    RunwellError,
+    StaleRun,
+    Unavailable,
+)
+from runwell.domain.events import RunCreated
+from runwell.domain.lifecycle import decide
+from runwell.domain.memory import Memory, remember
+from runwell.domain.retelling import Retelling
+from runwell.domain.retry import backoff
+from runwell.domain.run import Reason, Run, RunError
+from runwell.domain.thread import Message, Role
+from runwell.ports.agent import Agent, AgentCatalog, AgentFailed, Suspended
+from runwell.ports.clock import Clock
+from runwell.ports.store import NewMessage, Store
+from runwell.worker.agent_loop import AgentLoop, AgentLoops, Handle
+from runwell.worker.context import BlockingContext, RunContext
+from runwell.worker.recorder import RETRY_EVERY, Recorder
+from runwell.worker.session import Session
+
+LOG = logging.getLogger(__name__)
+
+LOG_PAGE = 5_000
+MESSAGES = 1_000
+TIMEOUT_GRACE = 0.5
+"""Seconds an agent has to let go at its deadline, which must hold within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every attempt of a worker shares. `grace`: seconds to let go; `max_output`: bytes."""
+
+    store: Store
+    clock: Clock
+    catalog: AgentCatalog
+    loops: AgentLoops
+    grace: float = 5.0
+    max_output: int = 16 * 1024 * 1024
+
+
+class Ending(StrEnum):
+    """Why an attempt is over, before the agent has had its say."""
+
+    RETURNED = "returned"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    SHUT_DOWN = "shut_down"
+    SUPERSEDED = "superseded"
+
+
+class Attempt:
+    """Drives one claimed run. Lives on the worker's loop."""
+
+    def __init__(self, desk: Desk, run: Run) -> None:
+        self._desk = desk
+        self._run = run
+        self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._loop: AgentLoop | None = None
+        self._session: Session | None = None
+
+    def end(self, ending: Ending) -> None:
+        """Ask the attempt to end, from the worker's loop; the first wish counts."""
+        if not self._ending.done():
+            self._ending.set_result(ending)
+
+    async def drive(self) -> None:
+        """To the end of the attempt, whatever happens. Never raises but for a defect of ours."""
+        try:
+            agent, session = await self._open()
+        except (RunwellError, AgentFailed) as error:
+            await self._close(self._failure(error))
+            return
+        self._session = session
+        handle = self._begin(agent, session)
+        ending = await self._watch(handle)
+        if ending is Ending.SUPERSEDED:
+            self._interrupt(handle)
+            session.recorder.seal()
+            return
+        if ending is not Ending.RETURNED:
+            await self._let_go(handle, ending)
+        await self._finish(handle, ending, session, agent)
+
+    async def _open(self) -> tuple[Agent, Session]:
+        desk, run = self._desk, self._run
+        agent = desk.catalog.find(run.agent, run.definition)
+        if agent is None:
+            raise AgentFailed(Reason.ERROR, f"this worker does not serve the agent {run.agent!r}")
+        log = await desk.store.events.read(run.id, 0, 1)
+        created = log[0].event
+        if not isinstance(created, RunCreated):
+            raise AssertionError("a log begins with run.created")
+        if run.attempt > 1:
+            while page := await desk.store.events.read(run.id, log[-1].seq, LOG_PAGE):
+                log += page
+        memory = remember(log) if run.attempt > 1 or created.steps or created.answers else Memory()
+        if run.thread_id is not None:
+            messages = await desk.store.threads.messages(run.thread_id, limit=MESSAGES, until_run=run.id)
+        else:
+            messages = [
+                Message(position=1, role=Role.USER, content=created.input, at=run.created_at, run_id=run.id)
+            ]
+        recorder = Recorder(
+            desk.store, desk.clock, run, Retelling(memory, run.attempt), lambda: self.end(Ending.SUPERSEDED)
+        )
+        return agent, Session(run, created.input, messages, memory, recorder, desk.clock)
+
+    def _begin(self, agent: Agent, session: Session) -> Handle:
+        handle = Handle(asyncio.get_running_loop())
+        if agent.blocking:
+            thread = threading.Thread(
+                target=_call_blocking,
+                args=(agent, session, handle),
+                name=f"run_{session.run.id}",
+                daemon=True,
+            )
+            thread.start()
+        else:
+            self._loop = self._desk.loops.current
+            context = RunContext(session)
+            self._loop.begin(handle, lambda: agent.call(context))
+        return handle
+
+    async def _watch(self, handle: Handle) -> Ending:
+        """Until the agent ends or must."""
+        while True:
+            left = self._run.time_left(self._desk.clock.now())
+            if left is not None and left <= 0:
+                return Ending.TIMED_OUT
+            ends: set[asyncio.Future[Any]] = {handle.done, self._ending}
+            await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if handle.done.done():
+                return Ending.RETURNED  # done is done, even as the server shuts down
+            if self._ending.done():
+                return self._ending.result()
+
+    def _interrupt(self, handle: Handle) -> None:
+        if self._session is not None:
+            self._session.cancelled = True
+        handle.interrupt(self._loop)
+
+    async def _let_go(self, handle: Handle, ending: Ending) -> None:
+        """Interrupt the agent and give it the grace to unwind; then it is cut off."""
+        self._interrupt(handle)
+        grace = min(self._desk.grace, TIMEOUT_GRACE) if ending is Ending.TIMED_OUT else self._desk.grace
+        done, _ = await asyncio.wait({handle.done}, timeout=grace)
+        if not done:
+            LOG.warning("run_%s: its agent does not let go after %g s and is cut off", self._run.id, grace)
+            if self._loop is not None and not handle.reached:
+                self._desk.loops.replace(self._loop)
+
+    async def _finish(self, handle: Handle, ending: Ending, session: Session, agent: Agent) -> None:
+        value, error = handle.done.result() if handle.done.done() else (None, Suspended())
+        returned = ending is Ending.RETURNED and error is None and session.question is None
+        self._run = await session.recorder.end(complete=returned)
+        if self._ending.done() and self._ending.result() is Ending.SUPERSEDED:
+            return
+        command = self._verdict(ending, value, error, session, agent)
+        message = None
+        if isinstance(command, Succeed) and self._run.thread_id is not None:
+            message = NewMessage(Role.ASSISTANT, command.output)
+        await self._close(command, message)
+
+    def _verdict(
+        self, ending: Ending, value: Any, error: BaseException | None, session: Session, agent: Agent
+    ) -> Command:
+        """The one command that closes this attempt."""
+        if ending is Ending.CANCELLED:
+            return Stop()
+        if ending is Ending.TIMED_OUT:
+            return TimeOut()
+        if ending is Ending.SHUT_DOWN:
+            return HandBack()
+        if session.question is not None:
+            return Pause(question=session.question, expires_at=session.question_expires_at)
+        if error is None:
+            return self._success(value, session)
+        if isinstance(error, Suspended):
+            error = AgentFailed(Reason.ERROR, "the agent raised Suspended by itself")
+        failure = self._failure(error)
+        if self._run.tries < agent.spec.retries and self._run.tries + 1 < self._run.max_attempts:
+            return TryAgain(error=failure.error, delay=backoff(self._run.tries + 1, random.random()))  # noqa: S311
+        return failure
+
+    def _success(self, value: Any, session: Session) -> Command:
+        if value is None:
+            value = session.recorder.text() or None
+        try:
+            output = json_gate.encode_any(value)
+        except InvalidJson as error:
+            return Fail(
+                reason=Reason.ERROR, error=RunError(error.code, f"the agent's output: {error.message}")
+            )
+        size = memoryview(output).nbytes
+        if size > self._desk.max_output:
+            message = f"the output has {size} bytes; the limit is {self._desk.max_output}"
+            return Fail(reason=Reason.OUTPUT_TOO_LARGE, error=RunError(Reason.OUTPUT_TOO_LARGE, message))
+        return Succeed(output=output)
+
+    def _failure(self, error: BaseException) -> Fail:
+        if isinstance(error, AgentFailed):
+            return Fail(reason=error.reason, error=RunError(error.reason, error.message))
+        trace = "".join(traceback.format_exception(error))[-8_000:]
+        message = str(error) or type(error).__name__
+        return Fail(
+            reason=Reason.ERROR,
+            error=RunError(
+                type(error).__name__, json_gate.clean_text(message)[:4_000], json_gate.clean_text(trace)
+            ),
+        )
+
+    async def _close(self, command: Command, message: NewMessage | None = None) -> None:
+        """Commit the end, deciding again when something came in between (a cancel request)."""
+        store, clock = self._desk.store, self._desk.clock
+        while True:
+            now = clock.now()
+            try:
+                change = decide(self._run, command, now)
+                keep = message if change.command == "succeed" else None
+                await store.runs.commit(change, now, message=keep)
+                return
+            except StaleRun:
+                self._run = await store.runs.get(self._run.id)
+            except Unavailable as error:
+                LOG.warning("run_%s: its end waits for the store: %s", self._run.id, error)
+                await asyncio.sleep(RETRY_EVERY)
+            except (AttemptSuperseded, RunNotFound, IllegalTransition) as error:
+                LOG.info("run_%s: attempt %d ended elsewhere: %s", self._run.id, self._run.attempt, error)
+                return
+
+
+def _call_blocking(agent: Agent, session: Session, handle: Handle) -> None:
+    """The body of a blocking agent's thread."""
+    try:
+        value = agent.call_blocking(BlockingContext(session))
+    except BaseException as error:  # noqa: BLE001 - whatever ends an agent is reported, not raised here
+        handle.finish(None, error)
+    else:
+        handle.finish(value, None)

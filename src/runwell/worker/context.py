@@ -1,0 +1,259 @@
+"""What an agent holds in its hand: `RunContext` for async agents, `BlockingContext` for functions."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for_all
+from typing import Any, TypeVar
+
+from runwell.domain import json_gate
+from runwell.domain.events import (
+    MessageAdded,
+    ProgressNoted,
+    ReasoningDelta,
+    Said,
+    TextDelta,
+    ToolCalled,
+    ToolReturned,
+    UsageCounted,
+)
+from runwell.domain.json_gate import JsonValue, clean_text
+from runwell.domain.run import Progress, Run, Usage
+from runwell.domain.step import StepKind
+from runwell.domain.thread import Message, Role
+from runwell.ports.agent import Suspended
+from runwell.worker.session import CURRENT_STEP, MISSING, Session
+
+T = TypeVar("T")
+
+
+class _Spoken:
+    """What both contexts say, as events. Subclasses decide how to wait."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def run(self) -> Run:
+        return self._session.run
+
+    @property
+    def input(self) -> Any:
+        return self._session.input
+
+    @property
+    def messages(self) -> list[Message]:
+        return self._session.messages
+
+    @property
+    def cancelled(self) -> bool:
+        return self._session.cancelled
+
+    def _say(self, event: Said | UsageCounted) -> Future[None] | None:
+        """Queue it; a future to wait for when the disk is behind."""
+        recorder = self._session.recorder
+        recorder.put(event)
+        return recorder.settled() if recorder.crowded else None
+
+    def _text(self, delta: str) -> Said:
+        if not isinstance(delta, str):
+            raise TypeError(f"text() takes a string, not {type(delta).__name__}")
+        return TextDelta(text=clean_text(delta), in_step=CURRENT_STEP.get())
+
+    def _reasoning(self, delta: str) -> Said:
+        return ReasoningDelta(text=clean_text(delta), in_step=CURRENT_STEP.get())
+
+    def _message(self, content: JsonValue, role: Role) -> Said:
+        return MessageAdded(role=Role(role), content=json_gate.encode(content), in_step=CURRENT_STEP.get())
+
+    def _progress(self, percent: float | None, step: str | None) -> Said:
+        if percent is not None:
+            percent = min(max(float(percent), 0.0), 100.0)
+        words = clean_text(step) if step is not None else None
+        return ProgressNoted(progress=Progress(percent, words), in_step=CURRENT_STEP.get())
+
+    def _tool_called(self, name: str, arguments: JsonValue, call_id: str) -> Said:
+        return ToolCalled(
+            call_id=call_id, name=name, arguments=json_gate.encode_any(arguments), in_step=CURRENT_STEP.get()
+        )
+
+    def _tool_returned(self, call_id: str, name: str, result: JsonValue, failed: bool) -> Said:
+        return ToolReturned(
+            call_id=call_id, name=name, result=json_gate.encode_any(result), failed=failed,
+            in_step=CURRENT_STEP.get(),
+        )  # fmt: skip
+
+    def _usage(self, usage: Usage | None, model: str | None, counts: dict[str, float]) -> UsageCounted:
+        counted = (usage or Usage()) + Usage(**counts)  # type: ignore[arg-type]
+        return UsageCounted(usage=counted, model=model, in_step=CURRENT_STEP.get())
+
+
+class RunContext(_Spoken):
+    """`ports.agent.Context` over a session, on the agent loop."""
+
+    async def _wait(self, written: Future[None] | None) -> None:
+        if written is not None:
+            await asyncio.wrap_future(written)
+
+    async def step(
+        self,
+        name: str,
+        fn: Callable[..., Awaitable[T] | T],
+        *args: Any,
+        key: str | None = None,
+        kind: StepKind = StepKind.CODE,
+        **kwargs: Any,
+    ) -> T:
+        session = self._session
+        key = key if key is not None else session.next_key(name)
+        known = session.remembered(key)
+        if known is not MISSING:
+            return known  # type: ignore[no-any-return]
+        step = session.open_step(key, name, kind)
+        token = CURRENT_STEP.set(key)
+        try:
+            value = await _perform(fn, args, kwargs)
+            value, written = session.close_step(step, value)
+        except BaseException as error:
+            session.fail_step(step, error)
+            raise
+        finally:
+            CURRENT_STEP.reset(token)
+            session.leave_step(step)
+        await self._wait(written)
+        return value  # type: ignore[no-any-return]
+
+    async def text(self, delta: str) -> None:
+        await self._wait(self._say(self._text(delta)))
+
+    async def reasoning(self, delta: str) -> None:
+        await self._wait(self._say(self._reasoning(delta)))
+
+    async def message(self, content: JsonValue, role: Role = Role.ASSISTANT) -> None:
+        await self._wait(self._say(self._message(content, role)))
+
+    async def progress(self, percent: float | None = None, step: str | None = None) -> None:
+        await self._wait(self._say(self._progress(percent, step)))
+
+    async def tool_called(self, name: str, arguments: JsonValue = None, *, call_id: str | None = None) -> str:
+        call_id = call_id or self._session.next_call_id()
+        await self._wait(self._say(self._tool_called(name, arguments, call_id)))
+        return call_id
+
+    async def tool_returned(
+        self, call_id: str, result: JsonValue = None, *, name: str = "", failed: bool = False
+    ) -> None:
+        await self._wait(self._say(self._tool_returned(call_id, name, result, failed)))
+
+    async def usage(self, usage: Usage | None = None, *, model: str | None = None, **counts: float) -> None:
+        await self._wait(self._say(self._usage(usage, model, counts)))
+
+    async def ask(
+        self,
+        question: JsonValue,
+        *,
+        schema: dict[str, Any] | None = None,
+        key: str | None = None,
+        expires_in: float | None = None,
+    ) -> Any:
+        session = self._session
+        key = key if key is not None else session.next_key("ask")
+        answer = session.answer_to(key)
+        if answer is not MISSING:
+            return answer
+        session.ask(key, question, schema, expires_in)
+        # What other tasks have begun is finished first: it is paid for, and its value is kept.
+        await asyncio.gather(*(asyncio.wrap_future(each) for each in session.steps_in_flight()))
+        raise Suspended
+
+
+async def _perform(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call `fn`: async ones here, plain ones in a thread, since nobody knows how long they block."""
+    if inspect.iscoroutinefunction(inspect.unwrap(fn)) or inspect.iscoroutinefunction(
+        getattr(fn, "func", None)
+    ):
+        return await fn(*args, **kwargs)
+    value = await asyncio.to_thread(fn, *args, **kwargs)
+    return await value if inspect.isawaitable(value) else value
+
+
+class BlockingContext(_Spoken):
+    """`ports.agent.SyncContext` over a session, on a thread of the agent's own."""
+
+    def _wait(self, written: Future[None] | None) -> None:
+        if self._session.cancelled:
+            # A thread cannot be interrupted from outside; here it is, at its next word.
+            raise Suspended
+        if written is not None:
+            written.result()
+
+    def step(
+        self,
+        name: str,
+        fn: Callable[..., T],
+        *args: Any,
+        key: str | None = None,
+        kind: StepKind = StepKind.CODE,
+        **kwargs: Any,
+    ) -> T:
+        session = self._session
+        self._wait(None)
+        key = key if key is not None else session.next_key(name)
+        known = session.remembered(key)
+        if known is not MISSING:
+            return known  # type: ignore[no-any-return]
+        step = session.open_step(key, name, kind)
+        token = CURRENT_STEP.set(key)
+        try:
+            value, written = session.close_step(step, fn(*args, **kwargs))
+        except BaseException as error:
+            session.fail_step(step, error)
+            raise
+        finally:
+            CURRENT_STEP.reset(token)
+            session.leave_step(step)
+        self._wait(written)
+        return value  # type: ignore[no-any-return]
+
+    def text(self, delta: str) -> None:
+        self._wait(self._say(self._text(delta)))
+
+    def reasoning(self, delta: str) -> None:
+        self._wait(self._say(self._reasoning(delta)))
+
+    def message(self, content: JsonValue, role: Role = Role.ASSISTANT) -> None:
+        self._wait(self._say(self._message(content, role)))
+
+    def progress(self, percent: float | None = None, step: str | None = None) -> None:
+        self._wait(self._say(self._progress(percent, step)))
+
+    def tool_called(self, name: str, arguments: JsonValue = None, *, call_id: str | None = None) -> str:
+        call_id = call_id or self._session.next_call_id()
+        self._wait(self._say(self._tool_called(name, arguments, call_id)))
+        return call_id
+
+    def tool_returned(
+        self, call_id: str, result: JsonValue = None, *, name: str = "", failed: bool = False
+    ) -> None:
+        self._wait(self._say(self._tool_returned(call_id, name, result, failed)))
+
+    def usage(self, usage: Usage | None = None, *, model: str | None = None, **counts: float) -> None:
+        self._wait(self._say(self._usage(usage, model, counts)))
+
+    def ask(
+        self,
+        question: JsonValue,
+        *,
+        schema: dict[str, Any] | None = None,
+        key: str | None = None,
+        expires_in: float | None = None,
+    ) -> Any:
+        session = self._session
+        key = key if key is not None else session.next_key("ask")
+        answer = session.answer_to(key)
+        if answer is not MISSING:
+            return answer
+        session.ask(key, question, schema, expires_in)
+        wait_for_all(session.steps_in_flight())
+        raise Suspended

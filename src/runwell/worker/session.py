@@ -1,0 +1,149 @@
+"""One attempt's memory and bookkeeping: which step is which, what is remembered, what was asked.
+
+Shared by the async and the blocking context; every method is safe from any thread.
+"""
+
+import itertools
+import threading
+from collections import Counter
+from concurrent.futures import Future
+from contextvars import ContextVar
+from typing import Any, Final
+
+import msgspec
+
+from runwell.domain import json_gate
+from runwell.domain.events import StepFailed, StepFinished, StepStarted
+from runwell.domain.instant import Instant, after
+from runwell.domain.json_gate import Json
+from runwell.domain.memory import Memory
+from runwell.domain.run import Question, Run, RunError
+from runwell.domain.step import StepKind
+from runwell.domain.thread import Message
+from runwell.ports.agent import AskInsideStep, Suspended
+from runwell.ports.clock import Clock
+from runwell.worker.recorder import Recorder
+
+CURRENT_STEP: Final[ContextVar[str | None]] = ContextVar("runwell_step", default=None)
+"""The key of the step that the calling task or thread is in."""
+
+MISSING: Final = object()
+
+
+class OpenStep(msgspec.Struct, frozen=True):
+    """A step being done now."""
+
+    key: str
+    name: str
+    kind: StepKind
+    parent: str | None
+    started_at: Instant
+    ended: Future[None]
+
+
+class Session:
+    """What both contexts of one attempt share."""
+
+    def __init__(
+        self, run: Run, input: Json, messages: list[Message], memory: Memory, recorder: Recorder, clock: Clock
+    ) -> None:
+        self.run = run
+        self.input = json_gate.decode(input)
+        self.messages = messages
+        self.recorder = recorder
+        self.cancelled = False
+        self.question: Question | None = None
+        self.question_expires_at: Instant | None = None
+        self._memory = memory
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._uses: Counter[str] = Counter()
+        self._open: dict[str, OpenStep] = {}
+        self._calls = itertools.count(1)
+
+    def next_key(self, name: str) -> str:
+        """`name`, then `name#2`, `name#3` …: the n-th use in this attempt is the n-th in every one."""
+        with self._lock:
+            self._uses[name] += 1
+            count = self._uses[name]
+        return name if count == 1 else f"{name}#{count}"
+
+    def next_call_id(self) -> str:
+        return f"call_{next(self._calls)}"
+
+    def remembered(self, key: str) -> Any:
+        """The value of a finished step, or `MISSING`."""
+        document = self._memory.values.get(key)
+        return MISSING if document is None else json_gate.decode(document)
+
+    def open_step(self, key: str, name: str, kind: StepKind) -> OpenStep:
+        """Raises `Suspended` when the attempt is ending, `ValueError` for a key that is in use now."""
+        step = OpenStep(key, name, kind, CURRENT_STEP.get(), self._clock.now(), Future())
+        with self._lock:
+            if self.question is not None:
+                raise Suspended
+            if key in self._open:
+                raise ValueError(f"step {key!r} is running already: give concurrent steps their own key=")
+            self._open[key] = step
+        self.recorder.put(StepStarted(key=key, name=name, kind=kind, parent=step.parent))
+        return step
+
+    def close_step(self, step: OpenStep, value: Any) -> tuple[Any, Future[None] | None]:
+        """The value as every later attempt will see it, and when it is on disk.
+
+        If the process dies before that, the step is done again: it had not finished.
+        """
+        document = json_gate.encode_any(value)
+        written = self.recorder.put(
+            StepFinished(
+                key=step.key, name=step.name, kind=step.kind, parent=step.parent,
+                started_at=step.started_at, output=document,
+            ),
+            durable=True,
+        )  # fmt: skip
+        self._memory.values[step.key] = document
+        return json_gate.decode(document), written
+
+    def fail_step(self, step: OpenStep, error: BaseException) -> None:
+        """Note the failure; a failed or interrupted step is not remembered."""
+        interrupted = not isinstance(error, Exception)
+        fault = RunError("interrupted" if interrupted else type(error).__name__, str(error)[:2_000])
+        try:
+            self.recorder.put(
+                StepFailed(
+                    key=step.key, name=step.name, kind=step.kind, parent=step.parent,
+                    started_at=step.started_at, error=fault,
+                )
+            )  # fmt: skip
+        except Suspended:
+            # The attempt is over and its log closed: the reader sees a step that was interrupted.
+            return
+
+    def leave_step(self, step: OpenStep) -> None:
+        with self._lock:
+            self._open.pop(step.key, None)
+        step.ended.set_result(None)
+
+    def steps_in_flight(self) -> list[Future[None]]:
+        with self._lock:
+            return [step.ended for step in self._open.values()]
+
+    def answer_to(self, key: str) -> Any:
+        """The answer given earlier, or `MISSING`. Raises `AskInsideStep`."""
+        if CURRENT_STEP.get() is not None:
+            raise AskInsideStep
+        document = self._memory.answers.get(key)
+        return MISSING if document is None else json_gate.decode(document)
+
+    def ask(self, key: str, question: Any, schema: dict[str, Any] | None, expires_in: float | None) -> None:
+        """Put the question; from here on the attempt only ends. A second question waits its turn."""
+        asked = Question(
+            key=key,
+            question=json_gate.encode_any(question),
+            schema=json_gate.encode(schema) if schema is not None else None,
+        )
+        with self._lock:
+            if self.question is None:
+                self.question = asked
+                if expires_in is not None:
+                    self.question_expires_at = after(self._clock.now(), expires_in)

@@ -1,0 +1,1 @@
+"""Small services beside the attempts: rescue, expiry, forgetting."""
