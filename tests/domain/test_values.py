@@ -13,6 +13,7 @@ from runwell.domain.ids import id_of_name, new_id, parse_id, spell, spell_crockf
 from runwell.domain.instant import from_iso, to_iso
 from runwell.domain.json_gate import clean_text, decode, encode, encode_any
 from runwell.domain.retry import LONGEST_DELAY, backoff
+from runwell.domain.run import Question
 
 NOW = 1_795_387_585_769_996
 
@@ -120,6 +121,8 @@ def test_every_event_type_is_listed_and_survives_its_bytes() -> None:
     samples = [
         e.RunCreated(agent="a", input=encode({"q": 1}), answers={"ask": encode("x")}),
         e.StepFinished(key="k", name="n", started_at=NOW, output=encode([1])),
+        e.RunWaiting(question=Question(key="ask", question=encode("?"), schema=encode({"type": "string"}))),
+        e.RunWaiting(question=Question(key="ask", question=encode("?"))),
         e.TextDelta(text="hé", in_step="k"),
         e.OutputRestarted(attempt=2),
     ]

@@ -58,8 +58,10 @@ class LocalDispatcher:
             except Unavailable as error:
                 LOG.warning("cannot look for queued runs: %s", error)
                 sleep = LONGEST_SLEEP
+            # Not wait_for, which in Python 3.11 loses a cancel that comes together with the wake-up.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), sleep)
+                async with asyncio.timeout(sleep):
+                    await self._awake.wait()
 
     async def _look(self, execute: Execute, takes: Takes) -> float:
         """Start what may start; how long to sleep, in seconds, if nobody calls."""

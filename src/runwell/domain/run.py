@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from runwell.domain.instant import Instant, seconds_between
-from runwell.domain.json_gate import EMPTY, Json
+from runwell.domain.json_gate import EMPTY, NULL, Json
 
 
 class RunStatus(StrEnum):
@@ -112,11 +112,15 @@ NO_STEPS = StepCounts()
 
 
 class Question(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a waiting run asks. `key` names the ask within the run; `schema` is JSON Schema."""
+    """What a waiting run asks. `key` names the ask within the run.
+
+    `schema` is the JSON Schema of the answer, `null` for any answer: msgspec cannot decode a
+    document that may be missing.
+    """
 
     key: str
     question: Json
-    schema: Json | None = None
+    schema: Json = NULL
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

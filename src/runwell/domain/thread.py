@@ -44,3 +44,19 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     metadata: Json = EMPTY
     messages: int = 0
+
+
+def seen_by(messages: list[Message], run_id: str, *, in_order: bool) -> list[Message]:
+    """What a run's agent sees of its thread: what came before its own input, which is last.
+
+    A run that waited its turn also sees the answers that earlier runs gave after its input came,
+    but not the inputs of those that wait behind it.
+    """
+    own = next((m for m in messages if m.run_id == run_id and m.role is Role.USER), None)
+    if own is None:
+        return messages
+    before = [m for m in messages if m.position < own.position]
+    answers = [
+        m for m in messages if m.position > own.position and m.role is not Role.USER and m.run_id != run_id
+    ]
+    return [*before, *(answers if in_order else ()), own]

@@ -135,6 +135,10 @@ class Runs(Protocol):
         """All `running` runs, or those of the named workers."""
         ...
 
+    async def every(self, after: str | None, limit: int) -> list[Run]:
+        """All owners' runs by id, oldest first, from `after` (exclusive). For operators' tools."""
+        ...
+
     async def position(self, run: Run) -> int | None:
         """How many queued runs go before this one, from 0, counted to 1,000; None if not queued."""
         ...
@@ -188,11 +192,8 @@ class Threads(Protocol):
         """Raises `ThreadNotFound`."""
         ...
 
-    async def messages(
-        self, thread_id: str, *, after: int = 0, limit: int, until_run: str | None = None
-    ) -> list[Message]:
-        """By position, from `after` (exclusive). `until_run`: up to and with that run's own input
-        message, which is what that run's agent sees."""
+    async def messages(self, thread_id: str, *, after: int = 0, limit: int) -> list[Message]:
+        """By position, from `after` (exclusive)."""
         ...
 
 

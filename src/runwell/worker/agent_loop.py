@@ -119,7 +119,8 @@ class AgentLoops:
             answered = asyncio.Event()
             self.current.post(home.call_soon_threadsafe, answered.set)
             try:
-                await asyncio.wait_for(answered.wait(), STUCK_AFTER)
+                async with asyncio.timeout(STUCK_AFTER):
+                    await answered.wait()
             except TimeoutError:
                 self.replace(self.current)
 

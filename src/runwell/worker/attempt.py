@@ -33,7 +33,7 @@ from runwell.domain.memory import Memory, remember
 from runwell.domain.retelling import Retelling
 from runwell.domain.retry import backoff
 from runwell.domain.run import Reason, Run, RunError
-from runwell.domain.thread import Message, Role
+from runwell.domain.thread import Message, Role, seen_by
 from runwell.ports.agent import Agent, AgentCatalog, AgentFailed, Suspended
 from runwell.ports.clock import Clock
 from runwell.ports.store import NewMessage, Store
@@ -118,16 +118,21 @@ class Attempt:
             while page := await desk.store.events.read(run.id, log[-1].seq, LOG_PAGE):
                 log += page
         memory = remember(log) if run.attempt > 1 or created.steps or created.answers else Memory()
-        if run.thread_id is not None:
-            messages = await desk.store.threads.messages(run.thread_id, limit=MESSAGES, until_run=run.id)
-        else:
-            messages = [
-                Message(position=1, role=Role.USER, content=created.input, at=run.created_at, run_id=run.id)
-            ]
+        messages = await self._messages(created.input)
         recorder = Recorder(
             desk.store, desk.clock, run, Retelling(memory, run.attempt), lambda: self.end(Ending.SUPERSEDED)
         )
         return agent, Session(run, created.input, messages, memory, recorder, desk.clock)
+
+    async def _messages(self, input: json_gate.Json) -> list[Message]:
+        """What the agent sees of its thread; without one, just its input."""
+        run, threads = self._run, self._desk.store.threads
+        if run.thread_id is None:
+            return [Message(position=1, role=Role.USER, content=input, at=run.created_at, run_id=run.id)]
+        thread = await threads.get(run.thread_id, run.owner)
+        after = max(0, thread.messages - MESSAGES)
+        messages = await threads.messages(run.thread_id, after=after, limit=MESSAGES)
+        return seen_by(messages, run.id, in_order=run.in_order)
 
     def _begin(self, agent: Agent, session: Session) -> Handle:
         handle = Handle(asyncio.get_running_loop())

@@ -140,7 +140,7 @@ class Session:
         asked = Question(
             key=key,
             question=json_gate.encode_any(question),
-            schema=json_gate.encode(schema) if schema is not None else None,
+            schema=json_gate.encode(schema),
         )
         with self._lock:
             if self.question is None:

@@ -1,0 +1,71 @@
+"""What a benchmark has to say: figures, each with what was promised for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import msgspec
+
+
+class Goal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Met when one of those given is: an absolute figure, or a share of the baseline's."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    ratio: float | None = None
+    """At least this many times the baseline."""
+
+    def met(self, measured: float, baseline: float | None) -> bool:
+        return (
+            (self.at_least is not None and measured >= self.at_least)
+            or (self.at_most is not None and measured <= self.at_most)
+            or (self.ratio is not None and baseline is not None and measured >= self.ratio * baseline)
+        )
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the table. `measured` and `baseline` hold a value per round; the median counts.
+
+    `beside` says what the baseline is. `note` is for whoever wonders how it was measured.
+    """
+
+    name: str
+    what: str
+    unit: str
+    measured: list[float]
+    floor: Goal | None = None
+    reach: Goal | None = None
+    baseline: list[float] = []
+    beside: str = ""
+    note: str = ""
+
+    @property
+    def value(self) -> float:
+        return median(self.measured)
+
+    @property
+    def base(self) -> float | None:
+        return median(self.baseline) if self.baseline else None
+
+    @property
+    def ratio(self) -> float | None:
+        base = self.base
+        return self.value / base if base else None
+
+    @property
+    def verdict(self) -> str:
+        if self.floor is None:
+            return ""
+        if not self.floor.met(self.value, self.base):
+            return "not met"
+        return "reached" if self.reach is not None and self.reach.met(self.value, self.base) else "met"
+
+
+class Plan(NamedTuple):
+    """How to measure. `folder` is on the disk that counts; `tell` writes a line of progress."""
+
+    folder: Path
+    rounds: int
+    full: bool
+    tell: Callable[[str], None]

@@ -1,0 +1,119 @@
+"""How many status reads a second, with few runs stored and with very many."""
+
+import itertools
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack
+from statistics import median
+
+from benchmarks.client import connect, request
+from benchmarks.fill import fill
+from benchmarks.load import Load, press
+from benchmarks.measurement import Figure, Goal, Plan
+from benchmarks.server_process import Runwell, ServerProcess, baseline, runwell
+
+CONNECTIONS = 32
+SECONDS = 1.5
+FEW = 100
+MANY = 100_000
+VERY_MANY = 1_000_000
+SAMPLE = 20_000
+"""How many different runs are asked for, in random order."""
+
+
+class _Target:
+    """Something to press, and what came of it."""
+
+    def __init__(self, server: ServerProcess, requests: list[bytes]) -> None:
+        self._server = server
+        random.Random(1).shuffle(requests)
+        self._requests: Iterator[bytes] = itertools.cycle(requests)
+        self.rounds: list[Load] = []
+
+    async def press(self, seconds: float = SECONDS) -> Load:
+        return await press(
+            self._server, self._requests, connections=CONNECTIONS, expected=200, seconds=seconds
+        )
+
+    async def round(self) -> None:
+        self.rounds.append(await self.press())
+
+    @property
+    def rates(self) -> list[float]:
+        return [load.rate for load in self.rounds]
+
+    @property
+    def cost(self) -> float:
+        """Microseconds of processor time for each read."""
+        return median(load.cost for load in self.rounds)
+
+
+async def measure(plan: Plan) -> list[Figure]:
+    counts = [FEW, MANY, *([VERY_MANY] if plan.full else [])]
+    with ExitStack() as stack:
+        folder = plan.folder
+        targets: dict[int, _Target] = {}
+        size = 0
+        for count in counts:
+            plan.tell(f"reads: filling a database with {count:,} runs")
+            database = folder / f"reads-{count}.db"
+            ids = await fill(database, count, SAMPLE)
+            server = stack.enter_context(runwell(folder, database))
+            targets[count] = _Target(server.process, [_read(server, id) for id in ids])
+            size = await _size_of(server, ids[0])
+        plain = stack.enter_context(baseline(folder))
+        base = _Target(plain, [request("GET", f"/{size}", key="rw_" + "x" * 43)])
+        for target in (base, *targets.values()):
+            await target.press(0.5)
+        for number in range(plan.rounds):
+            for target in (base, *targets.values()):
+                await target.round()
+            rates = ", ".join(f"{target.rates[-1]:,.0f}/s" for target in (base, *targets.values()))
+            plan.tell(f"reads: round {number + 1}/{plan.rounds}: {rates}")
+        return _figures(base, targets, size)
+
+
+def _read(server: Runwell, id: str) -> bytes:
+    return request("GET", f"/runs/{id}", key=server.key)
+
+
+async def _size_of(server: Runwell, id: str) -> int:
+    """Bytes of a status read's body."""
+    connection = await connect(server.port)
+    answer = await connection.ask(_read(server, id))
+    connection.close()
+    return len(answer.body)
+
+
+def _figures(base: _Target, targets: dict[int, _Target], size: int) -> list[Figure]:
+    few = targets[FEW]
+    busy = max(load.busy for target in (base, *targets.values()) for load in target.rounds)
+    figures = [
+        Figure(
+            name="reads",
+            what=f"Status reads, {CONNECTIONS} connections, key checked",
+            unit="/s",
+            measured=few.rates,
+            baseline=base.rates,
+            beside=f"uvicorn, raw ASGI, the same {size} bytes",
+            floor=Goal(ratio=0.55),
+            reach=Goal(ratio=0.8),
+            note=f"{FEW} runs stored; {few.cost:.0f} µs of processor for each, the baseline {base.cost:.0f} µs; "
+            f"the load generator used at most {busy:.0%} of its core",
+        )
+    ]
+    for count, target in targets.items():
+        if target is not few:
+            figures.append(
+                Figure(
+                    name=f"reads.{count}",
+                    what=f"The same with {count:,} runs stored",
+                    unit="/s",
+                    measured=target.rates,
+                    baseline=few.rates,
+                    beside=f"{FEW} runs stored",
+                    floor=Goal(ratio=0.9),
+                    note=f"any of {min(SAMPLE, count):,} runs, in random order; {target.cost:.0f} µs of processor",
+                )
+            )
+    return figures

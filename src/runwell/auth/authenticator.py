@@ -1,0 +1,116 @@
+"""From a credential to a principal, with a cache short enough that a revoked key is soon refused."""
+
+from typing import NamedTuple
+
+from runwell.auth.keys import digest
+from runwell.domain.errors import Forbidden, Unauthenticated
+from runwell.domain.instant import SECOND, Instant
+from runwell.domain.principal import ALL_SCOPES, LOCAL_OWNER, Principal, Scope
+from runwell.ports.clock import Clock
+from runwell.ports.store import Store
+
+LONGEST_CREDENTIAL = 512
+"""Characters; a longer one is refused unread."""
+
+LOCAL = Principal(LOCAL_OWNER, ALL_SCOPES, "local")
+
+
+class _Seen(NamedTuple):
+    at: Instant
+    principal: Principal | None
+
+
+class _Memory:
+    """The last `most` answers of the store by digest, each good for a second."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seen: dict[bytes, _Seen] = {}
+
+    def get(self, key: bytes, now: Instant) -> _Seen | None:
+        seen = self._seen.get(key)
+        # A clock that was set back must not keep an answer alive.
+        return seen if seen is not None and 0 <= now - seen.at <= SECOND else None
+
+    def put(self, key: bytes, seen: _Seen) -> None:
+        self._seen.pop(key, None)
+        if len(self._seen) >= self._most:
+            del self._seen[next(iter(self._seen))]
+        self._seen[key] = seen
+
+    def clear(self) -> None:
+        self._seen.clear()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+
+class Authenticator:
+    """Knows callers by their keys. In local mode, a request without a credential is the local owner's.
+
+    Credentials are looked up by digest, so neither the store nor this cache ever compares secrets.
+    Known and unknown ones are remembered apart: a flood of wrong keys cannot push out the right ones.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, *, local_mode: bool = False, most_known: int = 4_096
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self.local_mode = local_mode
+        self._known = _Memory(most_known)
+        self._unknown = _Memory(most_known // 4)
+
+    def known(self, credential: str | None) -> Principal | None:
+        """The caller, if the answer is at hand; None says nothing, ask `authenticate`."""
+        if credential is None:
+            return LOCAL if self.local_mode else None
+        if len(credential) > LONGEST_CREDENTIAL:
+            return None
+        seen = self._known.get(digest(credential), self._clock.now())
+        return seen.principal if seen is not None else None
+
+    async def authenticate(self, credential: str | None) -> Principal:
+        """The caller. Raises `Unauthenticated`; the store's `StoreUnavailable` passes through."""
+        if credential is None:
+            if self.local_mode:
+                return LOCAL
+            raise Unauthenticated(
+                "This server wants an API key",
+                "Send it as `Authorization: Bearer rw_…` or `X-API-Key: rw_…`.",
+            )
+        principal = await self._look_up(credential) if len(credential) <= LONGEST_CREDENTIAL else None
+        if principal is None:
+            raise Unauthenticated(
+                "This API key is unknown or revoked",
+                "`runwell keys list` shows the keys, `keys create` makes one.",
+            )
+        return principal
+
+    async def _look_up(self, credential: str) -> Principal | None:
+        key_digest, now = digest(credential), self._clock.now()
+        seen = self._known.get(key_digest, now) or self._unknown.get(key_digest, now)
+        if seen is not None:
+            return seen.principal
+        key = await self._store.keys.by_digest(key_digest)
+        if key is None or key.revoked_at is not None:
+            self._unknown.put(key_digest, _Seen(now, None))
+            return None
+        principal = Principal(key.owner, key.scopes, "key", key.id)
+        self._known.put(key_digest, _Seen(now, principal))
+        return principal
+
+    def forget(self) -> None:
+        """A key was made or revoked through this server: the next look-up asks the store."""
+        self._known.clear()
+        self._unknown.clear()
+
+
+def require(principal: Principal, scope: Scope) -> None:
+    """Raise `Forbidden` unless the principal has the scope."""
+    if not principal.may(scope):
+        has = ", ".join(sorted(principal.scopes)) or "nothing"
+        raise Forbidden(
+            f"This needs the scope {scope}; the key has {has}",
+            f"Make a key with the scope {scope}, or use another.",
+        )

@@ -1,0 +1,1 @@
+"""The `runwell` command. Each command has its own module, imported when it is used."""

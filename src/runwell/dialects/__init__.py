@@ -1,0 +1,1 @@
+"""One folder per HTTP API: translation only. `native` is one of them; none knows another."""

@@ -1,0 +1,1 @@
+"""Runwell's own API. The README beside this file lists its endpoints."""

@@ -1,0 +1,240 @@
+"""What the native API sends, field by field: the source of both the bytes and their documentation."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from runwell.domain.json_gate import Json
+from runwell.domain.principal import Scope
+from runwell.domain.run import Progress, RunError, RunStatus, Usage
+from runwell.domain.step import StepKind, StepStatus
+from runwell.domain.thread import Role
+
+Time = Annotated[
+    str, Meta(extra_json_schema={"format": "date-time"}, description="RFC 3339, UTC, with microseconds")
+]
+RunId = Annotated[str, Meta(examples=["run_019ab7c2f0de4c61b4d2a7e58f3c9016"], pattern="^run_[0-9a-f]{32}$")]
+ThreadId = Annotated[str, Meta(pattern="^thread_[0-9a-f]{32}$")]
+KeyId = Annotated[str, Meta(pattern="^key_[0-9a-f]{32}$")]
+AgentId = Annotated[str, Meta(pattern="^agent_[0-9a-f]{32}$")]
+Object = Annotated[Json, Meta(extra_json_schema={"type": "object"})]
+Schema = Annotated[Json, Meta(description="JSON Schema")]
+Value = Annotated[Json, Meta(description="Any JSON value")]
+Seconds = Annotated[float, Meta(ge=0, description="Seconds")]
+
+
+class Links(msgspec.Struct, frozen=True):
+    """Where to go from here: paths on this server, under the mount the request came through."""
+
+    self: str
+    events: str
+    steps: str
+    cancel: str
+    answer: str
+    retry: str
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """`total` have started, of which `finished` and `failed` ended; `current` is the newest under way."""
+
+    total: int
+    finished: int
+    failed: int
+    current: str | None
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What a waiting run asks; `schema` describes the answer it wants, if it cares."""
+
+    key: str
+    question: Value
+    schema: Schema | None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    id: RunId
+    status: RunStatus
+    reason: str | None
+    agent: str
+    thread_id: ThreadId | None
+    source: str
+    progress: Progress | None
+    steps: Steps
+    attempt: int
+    tries: int
+    max_attempts: int
+    worker: str | None
+    usage: Usage
+    queue_position: Annotated[int, Meta(ge=0, description="0 is next")] | None
+    priority: int
+    concurrency_key: str | None
+    timeout: Seconds | None
+    created_at: Time
+    queued_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    not_before: Time | None
+    expires_at: Time | None
+    cancel_requested_at: Time | None
+    ttft: Annotated[float, Meta(description="Seconds to the first output")] | None
+    duration: Annotated[float, Meta(description="Seconds from the first claim to the end")] | None
+    question: Question | None
+    error: RunError | None
+    output: Value | None
+    metadata: Object
+    retry_of: RunId | None
+    continues: RunId | None
+    links: Links
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """A run as it was when it was submitted, also when the request is repeated later."""
+
+    id: RunId
+    status: RunStatus
+    agent: str
+    created_at: Time
+    links: Links
+
+
+class RunPage(msgspec.Struct, frozen=True):
+    runs: list[Run]
+    next_cursor: str | None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A line of a run's log. Instants inside `data` are whole microseconds since 1970."""
+
+    seq: Annotated[int, Meta(ge=1)]
+    at: Time
+    type: str
+    data: Object
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """`next_after` is the cursor of the next page; `final`: nothing will ever follow this page."""
+
+    events: list[Event]
+    next_after: int
+    final: bool
+
+
+class Step(msgspec.Struct, frozen=True):
+    key: str
+    name: str
+    kind: StepKind
+    parent: str | None
+    status: StepStatus
+    attempt: int
+    started_at: Time
+    finished_at: Time | None
+    duration: float | None
+    usage: Usage
+    error: RunError | None
+    output: Value | None
+    inherited: bool
+
+
+class StepList(msgspec.Struct, frozen=True):
+    steps: list[Step]
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """`model` is set for an agent made through the API, `owner` too; an agent in code is everybody's."""
+
+    id: AgentId
+    name: str
+    kind: str
+    description: str
+    input_schema: Schema
+    output_schema: Schema | None
+    retries: int
+    timeout: float | None
+    concurrency: int | None
+    default: bool
+    model: str | None
+    owner: str | None
+
+
+class AgentList(msgspec.Struct, frozen=True):
+    agents: list[Agent]
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """`messages` is how many there are."""
+
+    id: ThreadId
+    title: str | None
+    metadata: Object
+    messages: int
+    created_at: Time
+    updated_at: Time
+
+
+class ThreadPage(msgspec.Struct, frozen=True):
+    threads: list[Thread]
+    next_cursor: str | None
+
+
+class Message(msgspec.Struct, frozen=True):
+    position: Annotated[int, Meta(ge=1)]
+    role: Role
+    content: Value
+    at: Time
+    run_id: RunId | None
+
+
+class MessagePage(msgspec.Struct, frozen=True):
+    """`next_after` is the cursor of the next page, None after the last message."""
+
+    messages: list[Message]
+    next_after: int | None
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A key without its secret; `prefix` is the secret's beginning."""
+
+    id: KeyId
+    name: str
+    owner: str
+    prefix: str
+    scopes: list[Scope]
+    created_at: Time
+    revoked_at: Time | None
+
+
+class NewKey(Key, frozen=True):
+    """A key with its secret: this answer is the only place it is ever shown."""
+
+    secret: str
+
+
+class KeyList(msgspec.Struct, frozen=True):
+    keys: list[Key]
+
+
+class Fault(msgspec.Struct, frozen=True):
+    path: str
+    fault: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """RFC 9457. `code` is stable and for machines; `hint` says what to do next."""
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    type: str = "about:blank"
+    hint: str | None = None
+    path: str | None = None
+    errors: list[Fault] = []
+    run_id: str | None = None
+
+
+BODIES = (
+    Run, Submitted, RunPage, EventPage, StepList, Agent, AgentList, Thread, ThreadPage, Message,
+    MessagePage, Key, NewKey, KeyList, Problem,
+)  # fmt: skip
+"""Every body by itself; what they are made of follows from them."""

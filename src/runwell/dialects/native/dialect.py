@@ -1,0 +1,45 @@
+"""The native dialect, assembled."""
+
+from fastapi import FastAPI
+
+from runwell import __version__
+from runwell.dialects.dialect import Dialect, HotRoute, Services
+from runwell.dialects.native import openapi, problems
+from runwell.dialects.native.events import WatchRun
+from runwell.dialects.native.native import Native
+from runwell.dialects.native.responses import Renderer
+from runwell.dialects.native.routes import agents, keys, runs, threads
+from runwell.dialects.native.status import ReadRun
+from runwell.dialects.native.submit import PostRun
+
+DESCRIPTION = """\
+Runs AI agents as durable background runs. Submit a run, get its id at once; then poll it, watch it,
+answer it, cancel it. Every run is a log that can be replayed from any point by any number of readers.
+
+Ids are accepted in any spelling. Instants are RFC 3339 in UTC, durations are seconds. Errors are
+RFC 9457 problems with a `code` for machines and a `hint` for people.
+"""
+
+
+def build_native(services: Services) -> Dialect:
+    native = Native(services, Renderer())
+    app = FastAPI(
+        title="Runwell",
+        version=__version__,
+        description=DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.native = native
+    for module in (runs, agents, threads, keys):
+        openapi.add(app, module.OPERATIONS)
+    problems.install(app)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
+    hot = (
+        HotRoute("GET", "/runs/{run_id}", ReadRun(native)),
+        HotRoute("GET", "/runs/{run_id}/events", WatchRun(native)),
+        HotRoute("POST", "/runs", PostRun(native)),
+    )
+    return Dialect("native", app, hot, problems.refuse)

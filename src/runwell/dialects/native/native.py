@@ -1,0 +1,79 @@
+"""What every route of this dialect works with, and how it learns who is calling."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from runwell.auth.authenticator import Authenticator, require
+from runwell.dialects.dialect import Services
+from runwell.dialects.exchange import Headers, Reply, bearer_or_key
+from runwell.dialects.native.responses import JSON, PRIVATE, Renderer, etag
+from runwell.domain.principal import Principal, Scope
+from runwell.domain.run import Run, RunStatus
+from runwell.engine.core import Core
+from runwell.stream.retry_after import retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """The dialect's rooms. `render` is shared by the routes of the app and the hot ones."""
+
+    services: Services
+    render: Renderer
+
+    @property
+    def core(self) -> Core:
+        return self.services.core
+
+    async def position(self, run: Run) -> int | None:
+        if run.status is not RunStatus.QUEUED:
+            return None
+        return await self.core.store.runs.position(run)
+
+    async def run_reply(self, status: int, run: Run, mount: str) -> Reply:
+        """A Run body with its validator."""
+        return self.seen_reply(status, run, await self.position(run), mount)
+
+    def seen_reply(
+        self, status: int, run: Run, position: int | None, mount: str, extra: Headers | None = None
+    ) -> Reply:
+        """The same for a run whose place in the queue is known."""
+        headers = [JSON, PRIVATE, (b"etag", etag(run, position).encode())]
+        seconds = retry_after(run, position, self.core.clock.now())
+        if seconds is not None:
+            headers.append((b"retry-after", b"%d" % seconds))
+        if extra:
+            headers.extend(extra)
+        return Reply(status, headers, self.render.run(run, position, mount))
+
+
+def native_of(request: Request) -> Native:
+    return cast(Native, request.app.state.native)
+
+
+def mount_of(request: Request) -> str:
+    """The path prefix that the request came through, for the links of the answer."""
+    return cast(str, request.scope.get("root_path", ""))
+
+
+async def admit(authenticator: Authenticator, headers: dict[bytes, bytes], scope: Scope) -> Principal:
+    """The caller, who has `scope`. Raises `Unauthenticated`, `Forbidden`."""
+    credential = bearer_or_key(headers)
+    principal = authenticator.known(credential) or await authenticator.authenticate(credential)
+    require(principal, scope)
+    return principal
+
+
+def _with_scope(scope: Scope):  # type: ignore[no-untyped-def]
+    async def admitted(request: Request) -> Principal:
+        authenticator = native_of(request).services.authenticator
+        return await admit(authenticator, dict(request.scope["headers"]), scope)
+
+    return Depends(admitted)
+
+
+ReadsRuns = Annotated[Principal, _with_scope(Scope.RUNS_READ)]
+WritesRuns = Annotated[Principal, _with_scope(Scope.RUNS_WRITE)]
+WritesAgents = Annotated[Principal, _with_scope(Scope.AGENTS_WRITE)]
+Admin = Annotated[Principal, _with_scope(Scope.ADMIN)]

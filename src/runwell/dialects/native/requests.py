@@ -1,0 +1,186 @@
+"""What the native API reads: bodies as typed values, checked as they are decoded."""
+
+import base64
+import hashlib
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from msgspec.json import Decoder
+
+from runwell.dialects.native.problems import MalformedJson
+from runwell.domain import json_gate
+from runwell.domain.agent import ModelAgent
+from runwell.domain.errors import InvalidId, InvalidInput, InvalidJson
+from runwell.domain.ids import parse_id
+from runwell.domain.instant import Instant, from_iso
+from runwell.domain.principal import Scope
+from runwell.domain.thread import IfBusy, Role
+from runwell.engine.submit import Submission
+from runwell.ports.store import Idempotency
+
+T = TypeVar("T")
+
+Positive = Annotated[float, Meta(gt=0, description="Seconds")]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class SubmitRun(msgspec.Struct, forbid_unknown_fields=True):
+    """A request for a run. `timeout` counts the time it works, `expires_in` the time until it starts;
+    a higher `priority` starts sooner."""
+
+    input: Annotated[Any, Meta(description="Any JSON value that fits the agent's input schema")]
+    agent: Annotated[str, Meta(description="Default: the first agent served")] | None = None
+    thread_id: str | None = None
+    if_busy: IfBusy = IfBusy.QUEUE
+    concurrency_key: Name | None = None
+    metadata: dict[str, Any] = {}
+    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
+    not_before: Annotated[str, Meta(extra_json_schema={"format": "date-time"})] | None = None
+    timeout: Positive | None = None
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] = 3
+    expires_in: Positive | None = None
+
+    def submission(self, owner: str, idempotency: Idempotency | None) -> Submission:
+        """Raises `InvalidId` for the thread, `InvalidInput` for the time, `InvalidJson` for the key."""
+        json_gate.check(self.concurrency_key, "$.concurrency_key")
+        return Submission(
+            owner=owner,
+            input=self.input,
+            agent=self.agent,
+            source="native",
+            thread_id=parse_id(self.thread_id) if self.thread_id is not None else None,
+            if_busy=self.if_busy,
+            concurrency_key=self.concurrency_key,
+            metadata=self.metadata or json_gate.EMPTY,
+            priority=self.priority,
+            not_before=instant(self.not_before, "$.not_before"),
+            timeout=self.timeout,
+            max_attempts=self.max_attempts,
+            expires_in=self.expires_in,
+            idempotency=idempotency,
+        )
+
+    def check(self) -> None:
+        """Raise `InvalidJson` with the path from the body's root; the engine knows it from the field's."""
+        json_gate.check(self.input, "$.input")
+        json_gate.check(self.metadata, "$.metadata")
+
+
+class AnswerRun(msgspec.Struct, forbid_unknown_fields=True):
+    answer: Annotated[Any, Meta(description="Any JSON value")]
+
+
+class PutAgent(msgspec.Struct, forbid_unknown_fields=True):
+    """An agent without code. `api_key_env` names an environment variable of the workers; keys
+    themselves are never sent here."""
+
+    model: Name
+    instructions: str = ""
+    base_url: str | None = None
+    api_key_env: Name | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=2**31)] | None = None
+    description: str = ""
+    tools: list[Name] = []
+
+    def definition(self) -> ModelAgent:
+        """Raises `InvalidJson` for text that cannot be stored."""
+        json_gate.check(msgspec.to_builtins(self))
+        return ModelAgent(
+            model=self.model,
+            instructions=self.instructions,
+            base_url=self.base_url,
+            api_key_env=self.api_key_env,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            tools=tuple(self.tools),
+        )
+
+
+class CreateThread(msgspec.Struct, forbid_unknown_fields=True):
+    """With the id of an existing thread of yours, that one is returned as it is."""
+
+    id: str | None = None
+    title: Annotated[str, Meta(max_length=500)] | None = None
+    metadata: dict[str, Any] = {}
+
+
+class UpdateThread(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays as it is."""
+
+    title: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+
+
+class AddMessage(msgspec.Struct, forbid_unknown_fields=True):
+    role: Role
+    content: Annotated[Any, Meta(description="Any JSON value")]
+
+
+class CreateKey(msgspec.Struct, forbid_unknown_fields=True):
+    """`owner` defaults to the caller's own; `scopes` to all."""
+
+    name: Name
+    owner: Name | None = None
+    scopes: Annotated[list[Scope], Meta(min_length=1)] | None = None
+
+
+REQUESTS = (SubmitRun, AnswerRun, PutAgent, CreateThread, UpdateThread, AddMessage, CreateKey)
+
+
+SUBMIT_RUN = Decoder(SubmitRun)
+ANSWER_RUN = Decoder(AnswerRun)
+PUT_AGENT = Decoder(PutAgent)
+CREATE_THREAD = Decoder(CreateThread)
+UPDATE_THREAD = Decoder(UpdateThread)
+ADD_MESSAGE = Decoder(AddMessage)
+CREATE_KEY = Decoder(CreateKey)
+
+
+def parse(body: bytes, decoder: Decoder[T]) -> T:
+    """The body as what `decoder` reads. Raises `MalformedJson`, `InvalidJson`, `InvalidInput`."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        fault, _, path = str(error).rstrip("`").partition(" - at `")
+        raise InvalidInput(path or "$", fault) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedJson(f"The body is not JSON: {error}", "Send a JSON object in UTF-8.") from error
+    except RecursionError as error:
+        raise InvalidJson("$", f"nested deeper than {json_gate.MAX_DEPTH} levels") from error
+
+
+def instant(text: str | None, path: str) -> Instant | None:
+    """RFC 3339 with an offset. Raises `InvalidInput`."""
+    if text is None:
+        return None
+    try:
+        return from_iso(text)
+    except ValueError as error:
+        raise InvalidInput(path, f"{text[:80]!r} is no RFC 3339 time", str(error)) from error
+
+
+def cursor_of(id: str) -> str:
+    """An opaque cursor that goes on after this id."""
+    return base64.urlsafe_b64encode(msgspec.json.encode([1, id])).rstrip(b"=").decode()
+
+
+def read_cursor(cursor: str | None) -> str | None:
+    """The id a cursor goes on after. Raises `InvalidInput` for what this server never gave out."""
+    if cursor is None:
+        return None
+    try:
+        # The length that base64 left out; too many of these are ignored.
+        _, id = _CURSOR.decode(base64.b64decode(cursor + "==", b"-_"))
+        return parse_id(id)
+    except (ValueError, InvalidId) as error:
+        raise InvalidInput("query.cursor", "is no cursor of this server", "Take `next_cursor`.") from error
+
+
+_CURSOR = Decoder(tuple[Literal[1], str])
+
+
+def fingerprint(body: bytes) -> bytes:
+    """What tells two bodies under one Idempotency-Key apart."""
+    return hashlib.sha256(body).digest()

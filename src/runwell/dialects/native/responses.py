@@ -1,0 +1,223 @@
+"""From domain values to the bytes of `bodies`. Documents and event data are spliced, never decoded."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import msgspec
+
+from runwell.auth.keys import Minted
+from runwell.dialects.exchange import Headers, Reply
+from runwell.dialects.native import bodies
+from runwell.domain.agent import AgentSpec
+from runwell.domain.events import LoggedEvent
+from runwell.domain.ids import spell
+from runwell.domain.instant import Instant, seconds_between, to_iso
+from runwell.domain.principal import Key
+from runwell.domain.run import Question, Run, RunStatus
+from runwell.domain.step import Step
+from runwell.domain.thread import Message, Thread
+
+JSON = (b"content-type", b"application/json")
+# Every answer depends on the caller and on the moment; a validator may still say that it is the same.
+PRIVATE = (b"cache-control", b"private, no-cache")
+
+
+MOST_KEPT = 1_024
+LARGEST_KEPT = 8_192
+"""How many run bodies are kept, and how large each may be, in bytes: 8 MiB at most."""
+
+
+class Renderer:
+    """Writes bodies. One per app, because it remembers: the texts of recent instants, and the bodies of
+    runs that were shown last. A run is asked for many times between two changes of what it shows."""
+
+    def __init__(self) -> None:
+        self._iso = lru_cache(maxsize=8_192)(to_iso)
+        self._encode = msgspec.json.Encoder().encode
+        self._shown: dict[tuple[str, str], tuple[int, int | None, bytes]] = {}
+
+    def json(self, status: int, body: msgspec.Struct, headers: Headers | None = None) -> Reply:
+        return Reply(status, [JSON, *(headers or ())], self._encode(body))
+
+    def run(self, run: Run, position: int | None, mount: str) -> bytes:
+        """A Run body. `position` is its place in the queue, None when it has none.
+
+        The version grows whenever the body would change, which is what makes the ETag true; so a
+        body of the same version and position is this one.
+        """
+        key = (run.id, mount)
+        shown = self._shown.get(key)
+        if shown is not None and shown[0] == run.version and shown[1] == position:
+            return shown[2]
+        body = self._encode(self.run_body(run, position, mount))
+        if len(body) <= LARGEST_KEPT:
+            self._shown.pop(key, None)
+            if len(self._shown) >= MOST_KEPT:
+                del self._shown[next(iter(self._shown))]
+            self._shown[key] = (run.version, position, body)
+        return body
+
+    def run_body(self, run: Run, position: int | None, mount: str) -> bodies.Run:
+        steps, iso = run.steps, self._time
+        return bodies.Run(
+            id=f"run_{run.id}",
+            status=run.status,
+            reason=run.reason,
+            agent=run.agent,
+            thread_id=_id("thread", run.thread_id),
+            source=run.source,
+            progress=run.progress,
+            steps=bodies.Steps(steps.started, steps.finished, steps.failed, steps.current),
+            attempt=run.attempt,
+            tries=run.tries,
+            max_attempts=run.max_attempts,
+            worker=run.worker,
+            usage=run.usage,
+            queue_position=position,
+            priority=run.priority,
+            concurrency_key=run.concurrency_key,
+            timeout=run.timeout,
+            created_at=self._iso(run.created_at),
+            queued_at=self._iso(run.queued_at),
+            started_at=iso(run.started_at),
+            finished_at=iso(run.finished_at),
+            not_before=iso(run.not_before),
+            expires_at=iso(run.expires_at),
+            cancel_requested_at=iso(run.cancel_requested_at),
+            ttft=run.ttft,
+            duration=run.duration,
+            question=_question(run.question),
+            error=run.error,
+            output=run.output,
+            metadata=run.metadata,
+            retry_of=_id("run", run.retry_of),
+            continues=_id("run", run.continues),
+            links=_links(run.id, mount),
+        )
+
+    def submitted(self, run: Run, mount: str) -> bytes:
+        """The answer to a submit: the run as of its creation, whatever has become of it since."""
+        return self._encode(
+            bodies.Submitted(
+                id=f"run_{run.id}",
+                status=RunStatus.QUEUED,
+                agent=run.agent,
+                created_at=self._iso(run.created_at),
+                links=_links(run.id, mount),
+            )
+        )
+
+    def event(self, line: LoggedEvent) -> bytes:
+        return b'{"seq":%d,"at":"%b","type":"%b","data":%b}' % (
+            line.seq, self._iso(line.at).encode(), line.type.encode(), line.data,
+        )  # fmt: skip
+
+    def event_page(self, lines: Sequence[LoggedEvent], next_after: int, final: bool) -> bytes:
+        return b'{"events":[%b],"next_after":%d,"final":%b}' % (
+            b",".join(map(self.event, lines)), next_after, b"true" if final else b"false",
+        )  # fmt: skip
+
+    def frames(self, lines: Iterable[LoggedEvent]) -> bytes:
+        """Server-sent events: the frames of the first events of a log begin the frames of all."""
+        return b"".join(
+            b"id: %d\nevent: %b\ndata: %b\n\n" % (line.seq, line.type.encode(), self.event(line))
+            for line in lines
+        )
+
+    def step(self, step: Step) -> bodies.Step:
+        ended = step.finished_at
+        return bodies.Step(
+            key=step.key,
+            name=step.name,
+            kind=step.kind,
+            parent=step.parent,
+            status=step.status,
+            attempt=step.attempt,
+            started_at=self._iso(step.started_at),
+            finished_at=self._time(ended),
+            duration=None if ended is None else seconds_between(step.started_at, ended),
+            usage=step.usage,
+            error=step.error,
+            output=step.output,
+            inherited=step.inherited,
+        )
+
+    def thread(self, thread: Thread) -> bodies.Thread:
+        return bodies.Thread(
+            id=spell("thread", thread.id),
+            title=thread.title,
+            metadata=thread.metadata,
+            messages=thread.messages,
+            created_at=self._iso(thread.created_at),
+            updated_at=self._iso(thread.updated_at),
+        )
+
+    def message(self, message: Message) -> bodies.Message:
+        return bodies.Message(
+            position=message.position,
+            role=message.role,
+            content=message.content,
+            at=self._iso(message.at),
+            run_id=_id("run", message.run_id),
+        )
+
+    def key(self, key: Key) -> bodies.Key:
+        return bodies.Key(
+            id=spell("key", key.id),
+            name=key.name,
+            owner=key.owner,
+            prefix=key.prefix,
+            scopes=sorted(key.scopes),
+            created_at=self._iso(key.created_at),
+            revoked_at=self._time(key.revoked_at),
+        )
+
+    def new_key(self, minted: Minted) -> bodies.NewKey:
+        return bodies.NewKey(**msgspec.structs.asdict(self.key(minted.key)), secret=minted.secret)
+
+    def _time(self, instant: Instant | None) -> str | None:
+        return None if instant is None else self._iso(instant)
+
+
+def agent(spec: AgentSpec, default: AgentSpec | None) -> bodies.Agent:
+    """`default` is the agent that runs where a request names none."""
+    return bodies.Agent(
+        id=spell("agent", spec.id),
+        name=spec.name,
+        kind=spec.kind,
+        description=spec.description,
+        input_schema=spec.input_schema,
+        output_schema=spec.output_schema,
+        retries=spec.retries,
+        timeout=spec.timeout,
+        concurrency=spec.concurrency,
+        default=default is not None and spec.id == default.id,
+        model=spec.definition.model if spec.definition is not None else None,
+        owner=spec.owner,
+    )
+
+
+def self_link(run_id: str, mount: str) -> str:
+    return f"{mount}/runs/run_{run_id}"
+
+
+def etag(run: Run, position: int | None) -> str:
+    """A strong validator: the body is made of what these two count, and of nothing else."""
+    return f'"{run.version}.{"-" if position is None else position}"'
+
+
+def _links(run_id: str, mount: str) -> bodies.Links:
+    link = self_link(run_id, mount)
+    return bodies.Links(
+        link, f"{link}/events", f"{link}/steps", f"{link}/cancel", f"{link}/answer", f"{link}/retry"
+    )
+
+
+def _id(prefix: str, id: str | None) -> str | None:
+    return None if id is None else f"{prefix}_{id}"
+
+
+def _question(question: Question | None) -> bodies.Question | None:
+    if question is None:
+        return None
+    return bodies.Question(question.key, question.question, question.schema)

@@ -1,0 +1,70 @@
+"""/agents: what can be run. Agents in code are everybody's and read-only here."""
+
+from typing import Annotated
+
+from fastapi import Path, Request
+from starlette.responses import Response
+
+from runwell.dialects.exchange import Reply, as_response
+from runwell.dialects.native import bodies, requests
+from runwell.dialects.native.native import ReadsRuns, WritesAgents, native_of
+from runwell.dialects.native.openapi import Answer, Operation
+from runwell.dialects.native.responses import agent
+from runwell.engine import agents
+
+Name = Annotated[str, Path(description="The agent's name")]
+
+
+async def list_agents(request: Request, caller: ReadsRuns) -> Response:
+    """List agents: everybody's and your own."""
+    native = native_of(request)
+    default = native.core.default_agent
+    specs = await agents.all_agents(native.core, caller.owner)
+    body = bodies.AgentList([agent(spec, default) for spec in specs])
+    return as_response(native.render.json(200, body))
+
+
+async def get_agent(request: Request, name: Name, caller: ReadsRuns) -> Response:
+    """Read an agent."""
+    native = native_of(request)
+    spec = await agents.get_agent(native.core, caller.owner, name)
+    return as_response(native.render.json(200, agent(spec, native.core.default_agent)))
+
+
+async def put_agent(request: Request, name: Name, caller: WritesAgents) -> Response:
+    """Make or replace an agent of your own, from a model and instructions.
+
+    Runs that exist keep the definition they began with.
+    """
+    native = native_of(request)
+    wanted = requests.parse(await request.body(), requests.PUT_AGENT)
+    spec, created = await agents.put_agent(
+        native.core, caller.owner, name, wanted.definition(), wanted.description
+    )
+    body = agent(spec, native.core.default_agent)
+    return as_response(native.render.json(201 if created else 200, body))
+
+
+async def delete_agent(request: Request, name: Name, caller: WritesAgents) -> Response:
+    """Delete an agent of your own."""
+    native = native_of(request)
+    await agents.delete_agent(native.core, caller.owner, name)
+    return as_response(Reply(204, []))
+
+
+_EXAMPLE = {"model": "openai:gpt-5", "instructions": "You answer in one sentence."}
+
+OPERATIONS = (
+    Operation("GET", "/agents", list_agents, (Answer(200, "All of them.", bodies.AgentList),), "agents"),
+    Operation(
+        "GET", "/agents/{name}", get_agent, (Answer(200, "The agent.", bodies.Agent),), "agents", None, (404,)
+    ),
+    Operation(
+        "PUT", "/agents/{name}", put_agent,
+        (Answer(200, "Replaced.", bodies.Agent), Answer(201, "Made.", bodies.Agent)),
+        "agents", requests.PutAgent, (409,), _EXAMPLE,
+    ),
+    Operation(
+        "DELETE", "/agents/{name}", delete_agent, (Answer(204, "Deleted."),), "agents", None, (404, 409)
+    ),
+)  # fmt: skip

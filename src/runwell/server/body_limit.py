@@ -1,0 +1,52 @@
+"""No request body is larger than the server allows, whether it says its size or not."""
+
+from collections.abc import Callable
+
+from starlette.types import Message, Receive, Send
+
+from runwell.dialects.exchange import Reply, send_reply
+from runwell.domain.errors import TooLarge
+
+
+def too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The body is larger than {limit} bytes", "Send a link to the data, or raise the server's limit."
+    )
+
+
+def check_length(headers: dict[bytes, bytes], limit: int) -> None:
+    """Raise `TooLarge` for a body that says it is. The protocol has checked that it is a number, and
+    will not hand over more than it says."""
+    length = headers.get(b"content-length")
+    if length is not None and int(length) > limit:
+        raise too_large(limit)
+
+
+class CountedBody:
+    """Around a request whose body does not say its size. What the app makes of the error that it
+    gets in the middle of its body is not sent: `refuse` is."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int, refuse: Callable[[TooLarge], Reply]) -> None:
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._refuse = refuse
+        self._read = 0
+        self._started = False
+        self._over = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._read += len(message.get("body", b""))
+            if self._read > self._limit:
+                self._over = True
+                raise too_large(self._limit)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if not self._over or self._started:
+            self._started = True
+            await self._send(message)
+        elif message["type"] == "http.response.start":
+            await send_reply(self._refuse(too_large(self._limit)), self._send)

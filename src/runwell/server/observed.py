@@ -1,0 +1,68 @@
+"""A store whose changes of runs are counted. Neither the store nor the core knows."""
+
+from collections import Counter
+
+from runwell.domain.instant import Instant
+from runwell.domain.lifecycle import Change
+from runwell.domain.run import Run
+from runwell.domain.thread import IfBusy
+from runwell.ports.store import Added, Idempotency, NewMessage, Runs, Store
+
+Transitions = Counter[tuple[str, str]]
+"""How often each command led to each status. Belongs to one thread."""
+
+
+class ObservedRuns:
+    """`Runs` that count what was written. Reads are the inner store's own methods, at no cost."""
+
+    def __init__(self, runs: Runs, transitions: Transitions) -> None:
+        self._runs = runs
+        self._transitions = transitions
+        self.get = runs.get
+        self.page = runs.page
+        self.every = runs.every
+        self.delete = runs.delete
+        self.claimable = runs.claimable
+        self.next_due = runs.next_due
+        self.expired = runs.expired
+        self.held = runs.held
+        self.position = runs.position
+        self.depths = runs.depths
+        self.forget_idempotency = runs.forget_idempotency
+
+    async def add(
+        self,
+        change: Change,
+        now: Instant,
+        *,
+        if_busy: IfBusy = IfBusy.QUEUE,
+        message: NewMessage | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Added:
+        added = await self._runs.add(change, now, if_busy=if_busy, message=message, idempotency=idempotency)
+        if not added.replayed:
+            self._transitions[change.command, change.run.status] += 1
+        return added
+
+    async def commit(self, change: Change, now: Instant, *, message: NewMessage | None = None) -> Run:
+        run = await self._runs.commit(change, now, message=message)
+        if change.command != "record":
+            self._transitions[change.command, change.run.status] += 1
+        return run
+
+
+def observed(store: Store, transitions: Transitions) -> Store:
+    """The same store; `transitions` grows with every change of a run that it has written."""
+    return _ObservedStore(store, transitions)
+
+
+class _ObservedStore:
+    def __init__(self, store: Store, transitions: Transitions) -> None:
+        self.runs: Runs = ObservedRuns(store.runs, transitions)
+        self.events = store.events
+        self.steps = store.steps
+        self.threads = store.threads
+        self.keys = store.keys
+        self.agents = store.agents
+        self.check = store.check
+        self.close = store.close

@@ -1,0 +1,28 @@
+"""`ports.store.Events` on SQLite."""
+
+from runwell.domain.errors import LogPruned
+from runwell.domain.events import LoggedEvent
+from runwell.store.sqlite.reader import Reader
+from runwell.store.sqlite.rows import MAX_SEQ, SEQ_BITS, event_of
+
+_FIND = "SELECT pk, created_at, log_pruned FROM runs WHERE id = ?"
+_READ = """SELECT key, kind, at, data FROM events
+WHERE key > ? AND key <= ? ORDER BY key LIMIT ?"""
+
+
+class SqliteEvents:
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def read(self, run_id: str, after: int, limit: int) -> list[LoggedEvent]:
+        found = self._reader.one(_FIND, (bytes.fromhex(run_id),))
+        if found is None:
+            return []
+        pk, created_at, pruned = found
+        if pruned:
+            raise LogPruned(run_id)
+        first = pk << SEQ_BITS
+        # Clamped, so that no cursor reaches into the logs of the neighbours.
+        cursor = first + min(max(after, 0), MAX_SEQ)
+        rows = self._reader.all(_READ, (cursor, first | MAX_SEQ, limit))
+        return [event_of(row, created_at) for row in rows]

@@ -1,0 +1,74 @@
+"""Lists of runs, newest first. Every list is one index range per status, merged: flat at any size."""
+
+from typing import Any
+
+from runwell.domain.ids import new_id
+from runwell.domain.instant import SECOND
+from runwell.domain.run import RunStatus
+from runwell.ports.store import RunFilter
+from runwell.store.sqlite.rows import RUN_FIELDS, Row
+
+_SKEW = 3600 * SECOND
+"""How far the clock in an id may be from `created_at`."""
+
+
+def page_query(
+    owner: str, where: RunFilter, before: str | None, after: str | None, limit: int
+) -> tuple[str, Row]:
+    """The statement and its values; rows of `RUN_FIELDS`, newest first.
+
+    With `after` the oldest that are newer are wanted, so the ranges are walked upwards.
+    """
+    walk = "ASC" if before is None and after is not None else "DESC"
+    shared, values = _conditions(owner, where, before, after)
+    branches, bound = [], []
+    for index, condition, value in _ranges(where):
+        terms = " AND ".join([*shared, condition])
+        walked = f"SELECT id FROM runs INDEXED BY {index} WHERE {terms} ORDER BY id {walk} LIMIT ?"
+        branches.append(f"SELECT * FROM ({walked})")
+        bound += [*values, *value, limit]
+    ids = f"{' UNION ALL '.join(branches)} ORDER BY id {walk} LIMIT ?"
+    return f"SELECT {RUN_FIELDS} FROM runs WHERE id IN ({ids}) ORDER BY id DESC", (*bound, limit)
+
+
+def _ranges(where: RunFilter) -> list[tuple[str, str, list[Any]]]:
+    """(index, condition, values) of each range to walk."""
+    statuses = sorted(where.statuses or RunStatus)
+    if where.thread_id is not None:
+        marks = ", ".join("?" * len(statuses))
+        return [("runs_by_thread", f"status IN ({marks})", [status.value for status in statuses])]
+    if where.agent is not None:
+        return [("runs_by_agent", "agent = ? AND status = ?", [where.agent, s.value]) for s in statuses]
+    return [("runs_by_status", "status = ?", [status.value]) for status in statuses]
+
+
+def _conditions(
+    owner: str, where: RunFilter, before: str | None, after: str | None
+) -> tuple[list[str], list[Any]]:
+    """What every range has in common. An id starts with its time, so `since` and `until` bound it."""
+    terms, values = ["owner = ?"], [owner]
+
+    def add(term: str, value: Any) -> None:
+        terms.append(term)
+        values.append(value)
+
+    if before is not None:
+        add("id < ?", bytes.fromhex(before))
+    if after is not None:
+        add("id > ?", bytes.fromhex(after))
+    if where.thread_id is not None:
+        add("thread_id = ?", bytes.fromhex(where.thread_id))
+    if where.source is not None:
+        add("source = ?", where.source)
+    if where.since is not None:
+        add("id >= ?", _first_id(where.since - _SKEW))
+        add("created_at >= ?", where.since)
+    if where.until is not None:
+        add("id < ?", _first_id(where.until + _SKEW))
+        add("created_at < ?", where.until)
+    return terms, values
+
+
+def _first_id(instant: int) -> bytes:
+    """The smallest id of that millisecond."""
+    return bytes.fromhex(new_id(max(instant, 0)))[:6] + bytes(10)

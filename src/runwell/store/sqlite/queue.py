@@ -1,0 +1,152 @@
+"""The queue as SQL sees it: who may start, who goes before whom, and when to look again."""
+
+import heapq
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from runwell.domain.instant import Instant
+from runwell.ports.store import QueueDepth
+from runwell.store.sqlite.reader import Reader
+from runwell.store.sqlite.rows import Row
+
+_CANDIDATE = (
+    "SELECT -priority, queued_at, pk, id, agent, definition IS NOT NULL, owner, concurrency_key FROM runs"
+)
+_BEST_FIRST = "ORDER BY priority DESC, queued_at, pk"
+_FREE = "status = 'queued' AND not_before IS NULL AND behind = 0 AND concurrency_key IS NULL"
+_KEY = "status = 'queued' AND not_before IS NULL AND behind = 0 AND concurrency_key IS NOT NULL"
+
+_READY = f"""{_CANDIDATE} INDEXED BY runs_ready
+WHERE {_FREE} AND definition IS NULL AND agent = ? {_BEST_FIRST}"""
+_READY_DEFINED = f"""{_CANDIDATE} INDEXED BY runs_ready_defined
+WHERE {_FREE} AND definition IS NOT NULL {_BEST_FIRST}"""
+_KEYED = f"{_CANDIDATE} INDEXED BY runs_keyed WHERE {_KEY} {_BEST_FIRST}"
+# Sorted here: a run is in this index from the moment its time comes until it starts.
+_DUE = f"""{_CANDIDATE} INDEXED BY runs_delayed
+WHERE status = 'queued' AND behind = 0 AND not_before <= ? {_BEST_FIRST}"""
+
+_HELD_KEYS = """SELECT DISTINCT owner, concurrency_key FROM runs INDEXED BY runs_holding_key
+WHERE status = 'running' AND concurrency_key IS NOT NULL"""
+_TRIED_KEYS = """SELECT owner, concurrency_key FROM json_each(?) JOIN runs ON runs.id = unhex(json_each.value)
+WHERE status = 'queued' AND concurrency_key IS NOT NULL"""
+_NEXT_LANE = f"""SELECT owner, concurrency_key FROM runs INDEXED BY runs_lanes
+WHERE {_KEY} AND (owner, concurrency_key) > (?, ?) ORDER BY owner, concurrency_key LIMIT 1"""
+_LANE = f"{_CANDIDATE} INDEXED BY runs_lanes WHERE {_KEY} AND owner = ? AND concurrency_key = ? {_BEST_FIRST}"
+
+_KEYED_SCAN = 1_000
+_LANES = 10_000
+
+COUNTED = 1_000
+_QUEUED = "SELECT pk, priority, queued_at FROM runs WHERE id = ? AND status = 'queued'"
+_BEFORE = f"""SELECT count(*) FROM (
+    SELECT * FROM (
+        SELECT 1 FROM runs INDEXED BY runs_queue
+        WHERE status = 'queued' AND not_before IS NULL AND priority > ?1 LIMIT {COUNTED}
+    ) UNION ALL SELECT * FROM (
+        SELECT 1 FROM runs INDEXED BY runs_queue
+        WHERE status = 'queued' AND not_before IS NULL AND priority = ?1 AND (queued_at, pk) < (?2, ?3)
+        LIMIT {COUNTED}
+    ) LIMIT {COUNTED}
+)"""
+
+_NEXT_DUE = """SELECT min(at) FROM (
+    SELECT min(not_before) AS at FROM runs INDEXED BY runs_delayed
+    WHERE status = 'queued' AND behind = 0 AND not_before > ?1
+    UNION ALL
+    SELECT min(expires_at) FROM runs INDEXED BY runs_expiring
+    WHERE status IN ('queued', 'waiting') AND expires_at > ?1
+)"""
+
+_DEPTHS = """SELECT agent, sum(queued), sum(running), min(oldest_at) FROM (
+    SELECT agent, count(*) AS queued, 0 AS running, min(queued_at) AS oldest_at
+    FROM runs INDEXED BY runs_queued_by_agent WHERE status = 'queued' GROUP BY agent
+    UNION ALL
+    SELECT agent, 0, count(*), NULL FROM runs INDEXED BY runs_held WHERE status = 'running' GROUP BY agent
+) GROUP BY agent ORDER BY agent"""
+
+_Lane = tuple[Any, ...]
+
+
+def claimable(
+    reader: Reader, now: Instant, agents: frozenset[str], limit: int, exclude: frozenset[str]
+) -> list[str]:
+    """See `Runs.claimable`. A queued run in `exclude` is being tried: it holds its concurrency key.
+
+    All in one snapshot: a claim that is committed meanwhile must not make a key look free whose
+    holder was seen neither queued nor running.
+    """
+    with reader.snapshot():
+        taken = _taken_keys(reader, exclude)
+        streams = [reader.each(_READY, (agent,)) for agent in agents]
+        keyed = _keyed(reader, agents, taken)
+        best = heapq.merge(
+            *streams, reader.each(_READY_DEFINED), keyed, reader.each(_DUE, (now,)),
+        )  # fmt: skip
+        found: list[str] = []
+        for _, _, _, id, agent, defined, owner, key in best:
+            if len(found) >= limit:
+                break
+            run_id = id.hex()
+            if run_id in exclude or not (defined or agent in agents):
+                continue
+            if key is not None:
+                if (owner, key) in taken:
+                    continue
+                taken.add((owner, key))
+            found.append(run_id)
+    return found
+
+
+def _taken_keys(reader: Reader, exclude: frozenset[str]) -> set[_Lane]:
+    """Keys that somebody holds, or is about to."""
+    taken = set(reader.all(_HELD_KEYS))
+    if exclude:
+        taken.update(reader.all(_TRIED_KEYS, (msgspec.json.encode(exclude).decode(),)))
+    return taken
+
+
+def _keyed(reader: Reader, agents: frozenset[str], taken: set[_Lane]) -> Iterator[Row]:
+    """Runs with a concurrency key, best first: at least the first of every key that is free.
+
+    The plain order does for a while. When it has brought a thousand rows and more are wanted, most
+    of them wait for a few keys, and it is quicker to go from key to key and look at each first run.
+    """
+    scanned = 0
+    for row in islice(reader.each(_KEYED), _KEYED_SCAN):
+        scanned += 1
+        yield row
+    if scanned == _KEYED_SCAN:
+        yield from sorted(_lane_heads(reader, agents, taken))
+
+
+def _lane_heads(reader: Reader, agents: frozenset[str], taken: set[_Lane]) -> Iterator[Row]:
+    lane: Row | None = ("", "")
+    for _ in range(_LANES):
+        lane = reader.one(_NEXT_LANE, lane or ())
+        if lane is None:
+            return
+        if lane not in taken:
+            firsts = (row for row in reader.each(_LANE, lane) if row[5] or row[4] in agents)
+            yield from islice(firsts, 1)
+
+
+def position(reader: Reader, run_id: str) -> int | None:
+    """See `Runs.position`. Runs that wait for their `not_before` are not counted."""
+    row = reader.one(_QUEUED, (bytes.fromhex(run_id),))
+    if row is None:
+        return None
+    pk, priority, queued_at = row
+    (before,) = reader.one(_BEFORE, (priority, queued_at, pk)) or (0,)
+    return int(before)
+
+
+def next_due(reader: Reader, now: Instant) -> Instant | None:
+    (due,) = reader.one(_NEXT_DUE, (now,)) or (None,)
+    return None if due is None else int(due)
+
+
+def depths(reader: Reader) -> list[QueueDepth]:
+    return [QueueDepth(*row) for row in reader.all(_DEPTHS)]

@@ -1,0 +1,128 @@
+"""`ports.store.Runs` on SQLite: reads on the loop, writes through the desk."""
+
+from runwell.domain.errors import RunNotFinal, RunNotFound
+from runwell.domain.instant import Instant
+from runwell.domain.lifecycle import FINAL, Change
+from runwell.domain.run import Run
+from runwell.domain.thread import IfBusy
+from runwell.ports.signals import SignalKind
+from runwell.ports.store import Added, Idempotency, NewMessage, QueueDepth, RunFilter
+from runwell.store.sqlite import queue
+from runwell.store.sqlite.adding import AddRun
+from runwell.store.sqlite.committing import CommitChange
+from runwell.store.sqlite.paging import page_query
+from runwell.store.sqlite.reader import Reader
+from runwell.store.sqlite.rows import MAX_SEQ, RUN_FIELDS, SEQ_BITS, run_of
+from runwell.store.sqlite.transaction import Job, Transaction
+from runwell.store.sqlite.writer import Desk
+
+_GET = f"SELECT {RUN_FIELDS} FROM runs WHERE id = ?"
+_GET_OWNED = f"SELECT {RUN_FIELDS} FROM runs WHERE id = ? AND owner = ?"
+_EXPIRED = f"""SELECT {RUN_FIELDS} FROM runs INDEXED BY runs_expiring
+WHERE status IN ('queued', 'waiting') AND expires_at <= ? ORDER BY expires_at LIMIT ?"""
+_HELD = f"SELECT {RUN_FIELDS} FROM runs INDEXED BY runs_held WHERE status = 'running' ORDER BY pk"
+_EVERY = f"SELECT {RUN_FIELDS} FROM runs WHERE id > ? ORDER BY id LIMIT ?"
+_FORGET = """DELETE FROM idempotency WHERE (owner, scope, key) IN (
+    SELECT owner, scope, key FROM idempotency WHERE created_at < ? ORDER BY created_at LIMIT ?
+)"""
+
+
+class SqliteRuns:
+    def __init__(self, reader: Reader, desk: Desk) -> None:
+        self._reader = reader
+        self._desk = desk
+
+    async def add(
+        self,
+        change: Change,
+        now: Instant,
+        *,
+        if_busy: IfBusy = IfBusy.QUEUE,
+        message: NewMessage | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Added:
+        return await self._desk.write(AddRun(change, now, if_busy, message, idempotency))
+
+    async def get(self, run_id: str, owner: str | None = None) -> Run:
+        id = bytes.fromhex(run_id)
+        row = self._reader.one(_GET, (id,)) if owner is None else self._reader.one(_GET_OWNED, (id, owner))
+        if row is None:
+            raise RunNotFound(run_id)
+        return run_of(row)
+
+    async def page(
+        self, owner: str, where: RunFilter, *, before: str | None, after: str | None, limit: int
+    ) -> list[Run]:
+        sql, values = page_query(owner, where, before, after, limit)
+        return [run_of(row) for row in self._reader.all(sql, values)]
+
+    async def commit(self, change: Change, now: Instant, *, message: NewMessage | None = None) -> Run:
+        if not change.events and not change.visible:
+            return await self.get(change.run.id)
+        return await self._desk.write(CommitChange(change, now, message))
+
+    async def delete(self, run_id: str, owner: str) -> None:
+        await self._desk.write(DeleteRun(run_id, owner))
+
+    async def claimable(
+        self, now: Instant, *, agents: frozenset[str], limit: int, exclude: frozenset[str]
+    ) -> list[str]:
+        return queue.claimable(self._reader, now, agents, limit, exclude)
+
+    async def next_due(self, now: Instant) -> Instant | None:
+        return queue.next_due(self._reader, now)
+
+    async def expired(self, now: Instant, limit: int) -> list[Run]:
+        return [run_of(row) for row in self._reader.all(_EXPIRED, (now, limit))]
+
+    async def held(self, workers: frozenset[str] | None = None) -> list[Run]:
+        # Few: no more than there are places on workers.
+        runs = [run_of(row) for row in self._reader.all(_HELD)]
+        return runs if workers is None else [run for run in runs if run.worker in workers]
+
+    async def every(self, after: str | None, limit: int) -> list[Run]:
+        cursor = bytes.fromhex(after) if after is not None else b""
+        return [run_of(row) for row in self._reader.all(_EVERY, (cursor, limit))]
+
+    async def position(self, run: Run) -> int | None:
+        return queue.position(self._reader, run.id)
+
+    async def depths(self) -> list[QueueDepth]:
+        return queue.depths(self._reader)
+
+    async def forget_idempotency(self, before: Instant, limit: int) -> int:
+        return await self._desk.write(ForgetKeys(before, limit))
+
+
+class DeleteRun(Job[None]):
+    """`Runs.delete`. Its idempotency key stays until it is forgotten, and is free meanwhile."""
+
+    def __init__(self, run_id: str, owner: str) -> None:
+        self._run_id = run_id
+        self._owner = owner
+        self.signals = ((SignalKind.CHANGED, run_id),)
+
+    def run(self, transaction: Transaction) -> None:
+        row = transaction.one(
+            "SELECT pk, status FROM runs WHERE id = ? AND owner = ?",
+            (bytes.fromhex(self._run_id), self._owner),
+        )
+        if row is None:
+            raise RunNotFound(self._run_id)
+        pk, status = row
+        if status not in FINAL:
+            raise RunNotFinal(self._run_id, status, "deleted")
+        transaction.flush()  # its last events may still be on their way, and must go too
+        first = pk << SEQ_BITS
+        transaction.run("DELETE FROM events WHERE key BETWEEN ? AND ?", (first, first | MAX_SEQ))
+        transaction.run("DELETE FROM steps WHERE run_pk = ?", (pk,))
+        transaction.run("DELETE FROM runs WHERE pk = ?", (pk,))
+        transaction.heads.pop(self._run_id, None)
+
+
+class ForgetKeys(Job[int]):
+    def __init__(self, before: Instant, limit: int) -> None:
+        self._values = (before, limit)
+
+    def run(self, transaction: Transaction) -> int:
+        return transaction.run(_FORGET, self._values)

@@ -1,0 +1,144 @@
+"""`ports.store.Threads` on SQLite."""
+
+from runwell.domain.errors import ThreadBusy, ThreadNotFound
+from runwell.domain.instant import Instant
+from runwell.domain.json_gate import EMPTY
+from runwell.domain.thread import Message, Thread
+from runwell.ports.store import NewMessage
+from runwell.store.sqlite.messages import NewThread, append_message, insert_thread
+from runwell.store.sqlite.reader import Reader
+from runwell.store.sqlite.rows import (
+    MAX_SEQ,
+    MESSAGE_FIELDS,
+    SEQ_BITS,
+    THREAD_FIELDS,
+    Row,
+    message_of,
+    thread_of,
+)
+from runwell.store.sqlite.transaction import Job, Transaction
+from runwell.store.sqlite.writer import Desk
+
+_GET = f"SELECT {THREAD_FIELDS} FROM threads WHERE id = ? AND owner = ?"
+_GET_ANY = f"SELECT {THREAD_FIELDS} FROM threads WHERE id = ?"
+_PAGE = f"SELECT {THREAD_FIELDS} FROM threads WHERE owner = ? ORDER BY id DESC LIMIT ?"
+_PAGE_BEFORE = f"SELECT {THREAD_FIELDS} FROM threads WHERE owner = ? AND id < ? ORDER BY id DESC LIMIT ?"
+_UPDATE = f"""UPDATE threads SET title = ?, metadata = ?, updated_at = ? WHERE id = ? AND owner = ?
+RETURNING {THREAD_FIELDS}"""
+_FIND = "SELECT pk FROM threads WHERE id = ? AND owner = ?"
+_FIND_LIVE = """SELECT id FROM runs
+WHERE thread_id = ? AND status IN ('queued', 'running', 'waiting') ORDER BY pk LIMIT 1"""
+_LET_RUNS_GO = """UPDATE runs SET thread_id = NULL, version = version + 1
+WHERE thread_id = ? RETURNING id"""
+_MESSAGES = f"SELECT {MESSAGE_FIELDS} FROM messages WHERE key > ? AND key <= ? ORDER BY key LIMIT ?"
+
+
+class SqliteThreads:
+    def __init__(self, reader: Reader, desk: Desk) -> None:
+        self._reader = reader
+        self._desk = desk
+
+    async def add(self, thread: Thread) -> Thread:
+        return await self._desk.write(AddThread(thread))
+
+    async def get(self, thread_id: str, owner: str) -> Thread:
+        row = self._reader.one(_GET, (bytes.fromhex(thread_id), owner))
+        if row is None:
+            raise ThreadNotFound(thread_id)
+        return thread_of(row)
+
+    async def page(self, owner: str, *, before: str | None, limit: int) -> list[Thread]:
+        if before is None:
+            rows = self._reader.all(_PAGE, (owner, limit))
+        else:
+            rows = self._reader.all(_PAGE_BEFORE, (owner, bytes.fromhex(before), limit))
+        return [thread_of(row) for row in rows]
+
+    async def update(self, thread: Thread, now: Instant) -> Thread:
+        return await self._desk.write(UpdateThread(thread, now))
+
+    async def delete(self, thread_id: str, owner: str) -> None:
+        await self._desk.write(DeleteThread(thread_id, owner))
+
+    async def append(self, thread_id: str, owner: str, message: NewMessage, now: Instant) -> Message:
+        return await self._desk.write(AppendMessage(thread_id, owner, message, now))
+
+    async def messages(self, thread_id: str, *, after: int = 0, limit: int) -> list[Message]:
+        found = self._reader.one("SELECT pk FROM threads WHERE id = ?", (bytes.fromhex(thread_id),))
+        if found is None:
+            return []
+        first = found[0] << SEQ_BITS
+        # Clamped, so that no position reaches into the thread next to it.
+        cursor = first + min(max(after, 0), MAX_SEQ)
+        rows = self._reader.all(_MESSAGES, (cursor, first | MAX_SEQ, limit))
+        return [message_of(row) for row in rows]
+
+
+class AddThread(Job[Thread]):
+    def __init__(self, thread: Thread) -> None:
+        self._thread = thread
+
+    def run(self, transaction: Transaction) -> Thread:
+        wanted = self._thread
+        id = bytes.fromhex(wanted.id)
+        row = transaction.one(_GET_ANY, (id,))
+        if row is None:
+            new = NewThread(id, wanted.owner, wanted.created_at, wanted.title, wanted.metadata)
+            insert_thread(transaction, new)
+            row = transaction.one(_GET_ANY, (id,))
+        if row is None or row[1] != wanted.owner:
+            raise ThreadNotFound(wanted.id)
+        return thread_of(row)
+
+
+class UpdateThread(Job[Thread]):
+    def __init__(self, thread: Thread, now: Instant) -> None:
+        self._thread = thread
+        self._now = now
+
+    def run(self, transaction: Transaction) -> Thread:
+        thread = self._thread
+        metadata = None if thread.metadata == EMPTY else bytes(thread.metadata)
+        values = (thread.title, metadata, self._now, bytes.fromhex(thread.id), thread.owner)
+        row = transaction.one(_UPDATE, values)
+        if row is None:
+            raise ThreadNotFound(thread.id)
+        return thread_of(row)
+
+
+class DeleteThread(Job[None]):
+    def __init__(self, thread_id: str, owner: str) -> None:
+        self._thread_id = thread_id
+        self._owner = owner
+
+    def run(self, transaction: Transaction) -> None:
+        id = bytes.fromhex(self._thread_id)
+        found = transaction.one(_FIND, (id, self._owner))
+        if found is None:
+            raise ThreadNotFound(self._thread_id)
+        live = transaction.one(_FIND_LIVE, (id,))
+        if live is not None:
+            raise ThreadBusy(self._thread_id, live[0].hex())
+        let_go: list[Row] = transaction.db.execute(_LET_RUNS_GO, (id,)).fetchall()
+        for (run_id,) in let_go:
+            transaction.heads.pop(run_id.hex(), None)  # its version is no longer the row's
+        first = found[0] << SEQ_BITS
+        transaction.run("DELETE FROM messages WHERE key BETWEEN ? AND ?", (first, first | MAX_SEQ))
+        transaction.run("DELETE FROM threads WHERE pk = ?", (found[0],))
+
+
+class AppendMessage(Job[Message]):
+    def __init__(self, thread_id: str, owner: str, message: NewMessage, now: Instant) -> None:
+        self._thread_id = thread_id
+        self._owner = owner
+        self._message = message
+        self._now = now
+        self.size = 256 + len(bytes(message.content))
+
+    def run(self, transaction: Transaction) -> Message:
+        found = transaction.one(_FIND, (bytes.fromhex(self._thread_id), self._owner))
+        if found is None:
+            raise ThreadNotFound(self._thread_id)
+        message, now = self._message, self._now
+        position = append_message(transaction, found[0], message, now, None)
+        return Message(position=position, role=message.role, content=message.content, at=now)

@@ -1,0 +1,80 @@
+"""Long answers end when nobody waits for them any more: the client left, or the server is closing."""
+
+import asyncio
+from types import TracebackType
+from typing import Literal
+
+from starlette.types import Receive
+
+End = Literal["done", "left", "closing"]
+"""Why an attended piece of work ended: by itself, or for one of the two."""
+
+
+class Closing:
+    """The server's going down, told to everybody who would hold it up. One per app."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.streams: set[Attended] = set()
+        """The event streams open now."""
+        self.polls: set[Attended] = set()
+        """The long-polls waiting now."""
+
+    def begin(self) -> None:
+        """End all long answers, those under way and those to come. Calling it twice is calling it once."""
+        self.begun = True
+        for attended in (*self.streams, *self.polls):
+            attended.interrupt("closing")
+
+
+class Attended:
+    """`async with Attended(receive, closing, closing.polls):` runs its body while somebody waits for it.
+
+    When the client leaves or the server closes, the body is cancelled and the block ends quietly,
+    with `attended.end` saying why. Costs one small task, which holds the ASGI `receive`: a server
+    tells of a disconnect nowhere else.
+    """
+
+    __slots__ = ("_closing", "_listener", "_peers", "_receive", "_timeout", "end")
+
+    def __init__(self, receive: Receive, closing: Closing, peers: "set[Attended]") -> None:
+        self._receive = receive
+        self._closing = closing
+        self._peers = peers
+        # A timeout without a deadline is the standard library's way to cancel one block of a task
+        # and nothing else, right also when somebody cancels the whole task at the same moment.
+        self._timeout = asyncio.timeout(None)
+        self.end: End = "done"
+
+    async def __aenter__(self) -> "Attended":
+        await self._timeout.__aenter__()
+        self._peers.add(self)
+        self._listener = asyncio.ensure_future(self._listen())
+        if self._closing.begun:
+            self.interrupt("closing")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self._peers.discard(self)
+        self._listener.cancel()
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            return True
+        return False
+
+    def interrupt(self, end: End) -> None:
+        if not self._timeout.expired():
+            self.end = end
+            self._timeout.reschedule(-1.0)
+
+    async def _listen(self) -> None:
+        # What is left of the request's body comes first.
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+        self.interrupt("left")

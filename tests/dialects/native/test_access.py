@@ -1,0 +1,129 @@
+"""Who may do what: every route, every scope, every owner."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from runwell.domain.principal import Scope
+from tests.support.house import House, a_house
+
+READ, WRITE, AGENTS, ADMIN = Scope.RUNS_READ, Scope.RUNS_WRITE, Scope.AGENTS_WRITE, Scope.ADMIN
+SOME = "0190c3b1000040008000000000000001"
+
+ROUTES = {
+    ("POST", "/runs"): WRITE,
+    ("GET", "/runs"): READ,
+    ("GET", f"/runs/{SOME}"): READ,
+    ("GET", f"/runs/{SOME}/events"): READ,
+    ("GET", f"/runs/{SOME}/steps"): READ,
+    ("POST", f"/runs/{SOME}/cancel"): WRITE,
+    ("POST", f"/runs/{SOME}/answer"): WRITE,
+    ("POST", f"/runs/{SOME}/retry"): WRITE,
+    ("DELETE", f"/runs/{SOME}"): WRITE,
+    ("GET", "/agents"): READ,
+    ("GET", "/agents/echo"): READ,
+    ("PUT", "/agents/mine"): AGENTS,
+    ("DELETE", "/agents/mine"): AGENTS,
+    ("POST", "/threads"): WRITE,
+    ("GET", "/threads"): READ,
+    ("GET", f"/threads/{SOME}"): READ,
+    ("PATCH", f"/threads/{SOME}"): WRITE,
+    ("DELETE", f"/threads/{SOME}"): WRITE,
+    ("GET", f"/threads/{SOME}/messages"): READ,
+    ("POST", f"/threads/{SOME}/messages"): WRITE,
+    ("POST", "/keys"): ADMIN,
+    ("GET", "/keys"): ADMIN,
+    ("DELETE", f"/keys/{SOME}"): ADMIN,
+}
+
+
+@pytest.fixture
+async def keyed(tmp_path) -> AsyncIterator[House]:
+    """A server that wants a key."""
+    async with a_house(tmp_path, local_mode=False) as house:
+        yield house
+
+
+async def test_this_table_has_every_route(house: House):
+    documented = {
+        (method.upper(), path)
+        for path, item in house.native_app.openapi()["paths"].items()
+        for method in item
+    }
+    names = {"run_id": SOME, "thread_id": SOME, "key_id": SOME}
+    filled = {
+        (method, path.format(**names, name="echo" if method == "GET" else "mine"))
+        for method, path in documented
+    }
+    assert filled == set(ROUTES)
+
+
+@pytest.mark.parametrize("mount", ["", "/native"])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_every_route_wants_a_key(keyed: House, method, path, mount):
+    for headers in (
+        {},
+        {"authorization": "Bearer rw_wrong"},
+        {"x-api-key": ""},
+        {"authorization": "Basic eDp5"},
+    ):
+        answer = await keyed.client.request(method, mount + path, headers=headers)
+        assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+@pytest.mark.parametrize("scope", list(Scope))
+async def test_every_route_wants_its_scope(keyed: House, scope, accept):
+    client = await keyed.client_of("ann", [scope])
+    for (method, path), needed in ROUTES.items():
+        answer = await client.request(method, path, headers={"accept": accept})
+        if scope in (needed, Scope.ADMIN):
+            assert answer.status not in (401, 403), (method, path, answer.text)
+        else:
+            assert (answer.status, answer.json["code"]) == (403, "forbidden"), (method, path)
+            assert needed in answer.json["detail"]
+
+
+async def test_no_owner_sees_anothers(keyed: House):
+    ann, bob = await keyed.client_of("ann"), await keyed.client_of("bob", [READ, WRITE, AGENTS])
+    thread = (await ann.post("/threads", {"title": "private"})).json["id"]
+    run = (await ann.post("/runs", {"input": "private", "thread_id": thread})).json["id"]
+    for method, path, body in (
+        ("GET", f"/runs/{run}", ...), ("GET", f"/runs/{run}/events", ...), ("GET", f"/runs/{run}/steps", ...),
+        ("POST", f"/runs/{run}/cancel", ...), ("POST", f"/runs/{run}/answer", {"answer": 1}),
+        ("POST", f"/runs/{run}/retry", ...), ("DELETE", f"/runs/{run}", ...),
+        ("GET", f"/threads/{thread}", ...), ("PATCH", f"/threads/{thread}", {"title": "x"}),
+        ("DELETE", f"/threads/{thread}", ...), ("GET", f"/threads/{thread}/messages", ...),
+        ("POST", f"/threads/{thread}/messages", {"role": "user", "content": "x"}),
+        ("POST", "/runs", {"input": "x", "thread_id": thread}),
+    ):  # fmt: skip
+        answer = await bob.request(method, path, json=body)
+        assert answer.status == 404, (method, path, answer.text)
+        assert "private" not in answer.text
+    for path in ("/runs", "/threads", f"/runs?thread_id={thread}"):
+        assert "private" not in (await bob.get(path)).text
+    assert (await ann.get(f"/runs/{run}")).json["status"] == "queued"
+
+
+async def test_admin_reaches_into_no_other_owners_runs(keyed: House):
+    ann, admin = await keyed.client_of("ann"), await keyed.client_of("root", [ADMIN])
+    run = (await ann.post("/runs", {"input": "x"})).json["id"]
+    assert (await admin.get(f"/runs/{run}")).status == 404
+    assert len((await admin.get("/keys")).json["keys"]) == 2
+
+
+async def test_local_mode_is_the_local_owner_and_refuses_wrong_keys(house: House):
+    run = (await house.client.post("/runs", {"input": "x"})).json["id"]
+    local = await house.client_of("local")
+    assert (await local.get(f"/runs/{run}")).status == 200
+    wrong = house.client.with_headers(authorization="Bearer rw_wrong")
+    assert (await wrong.get(f"/runs/{run}")).status == 401
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_a_key_in_either_header(keyed: House, scheme):
+    secret = await keyed.secret("ann")
+    for headers in ({"authorization": f"{scheme} {secret}"}, {"x-api-key": secret}):
+        assert (await keyed.client.get("/runs", headers=headers)).status == 200

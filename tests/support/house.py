@@ -1,0 +1,166 @@
+"""A server without a worker: real store, real app. Runs are moved by hand, as a worker would."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from runwell.agents.catalogue import Catalog
+from runwell.agents.python import agent
+from runwell.auth.authenticator import Authenticator
+from runwell.auth.keys import issue
+from runwell.dialects.dialect import Services
+from runwell.dialects.native.dialect import build_native
+from runwell.domain.commands import Claim, Command, Fail, Pause, Record, Succeed
+from runwell.domain.events import Event, TextDelta
+from runwell.domain.instant import Instant, after
+from runwell.domain.json_gate import encode
+from runwell.domain.lifecycle import decide
+from runwell.domain.principal import ALL_SCOPES, LOCAL_OWNER, Scope
+from runwell.domain.run import Question, Run, RunError
+from runwell.engine import read
+from runwell.engine.core import Core
+from runwell.engine.submit import Submission, submit
+from runwell.ports.store import RunFilter, Store
+from runwell.server.app import build_app
+from runwell.server.front import Front
+from runwell.server.metrics import Metrics
+from runwell.server.observed import Transitions, observed
+from runwell.store.signals import LocalSignals
+from runwell.store.sqlite import Database
+from runwell.stream.presence import Closing
+from tests.support.asgi import PATIENCE, AsgiClient
+
+BEGINNING: Instant = 1_800_000_000_000_000
+
+
+class HandClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self._now = BEGINNING
+
+    def now(self) -> Instant:
+        return self._now
+
+    def move(self, seconds: float) -> None:
+        self._now = after(self._now, seconds)
+
+
+@agent
+async def echo(text: str) -> str:
+    """Says it again."""
+    return text
+
+
+@agent
+async def counter(count: int) -> int:
+    return count
+
+
+@dataclass
+class House:
+    """Everything of one server, and `client`, which calls it without a credential."""
+
+    services: Services
+    app: Front
+    clock: HandClock
+    signals: LocalSignals
+    closing: Closing
+    authenticator: Authenticator
+
+    @property
+    def core(self) -> Core:
+        return self.services.core
+
+    @property
+    def store(self) -> Store:
+        return self.core.store
+
+    @property
+    def client(self) -> AsgiClient:
+        return AsgiClient(self.app)
+
+    @property
+    def native_app(self) -> ASGIApp:
+        """The native dialect's app alone, without the front before it."""
+        return build_native(self.services).app
+
+    async def the_only_run(self) -> Run:
+        """The first run there is, as soon as there is one."""
+        came = asyncio.Event()
+        leave = self.signals.listen(lambda kind, run_id: came.set())
+        async with asyncio.timeout(PATIENCE):
+            while not (runs := await read.page(self.core, LOCAL_OWNER, RunFilter(), limit=1)):
+                await came.wait()
+                came.clear()
+        leave()
+        return runs[0]
+
+    async def secret(self, owner: str = LOCAL_OWNER, scopes: Iterable[Scope] = ALL_SCOPES) -> str:
+        minted = await issue(self.store, self.clock, owner=owner, name="test", scopes=frozenset(scopes))
+        self.authenticator.forget()
+        return minted.secret
+
+    async def client_of(self, owner: str, scopes: Iterable[Scope] = ALL_SCOPES) -> AsgiClient:
+        return self.client.with_headers(authorization=f"Bearer {await self.secret(owner, scopes)}")
+
+    async def submit(self, input: Any = "hello", owner: str = LOCAL_OWNER, **fields: Any) -> Run:
+        return (await submit(self.core, Submission(owner=owner, input=input, **fields))).run
+
+    async def do(self, run: Run, command: Command) -> Run:
+        """Decide on the run as it is now, and commit."""
+        run = await self.store.runs.get(run.id)
+        return await self.store.runs.commit(decide(run, command, self.clock.now()), self.clock.now())
+
+    async def claim(self, run: Run) -> Run:
+        return await self.do(run, Claim(worker="hand"))
+
+    async def say(self, run: Run, *events: Event | str) -> Run:
+        said = tuple(TextDelta(text=event) if isinstance(event, str) else event for event in events)
+        return await self.do(run, Record(events=said))  # type: ignore[arg-type]
+
+    async def ask(self, run: Run, question: Any = "sure?") -> Run:
+        return await self.do(run, Pause(question=Question("q", encode(question))))
+
+    async def succeed(self, run: Run, output: Any = "done") -> Run:
+        return await self.do(run, Succeed(output=encode(output)))
+
+    async def fail(self, run: Run, reason: str = "error") -> Run:
+        return await self.do(run, Fail(reason=reason, error=RunError(reason, "it broke")))
+
+    async def a_running_run(self, **fields: Any) -> Run:
+        return await self.claim(await self.submit(**fields))
+
+    async def a_finished_run(self, **fields: Any) -> Run:
+        return await self.succeed(await self.a_running_run(**fields))
+
+
+@asynccontextmanager
+async def a_house(
+    folder: Path, *, local_mode: bool = True, agents: Iterable[Any] = (echo, counter), **settings: Any
+) -> AsyncIterator[House]:
+    """A server over a new database in the folder; `settings` are `build_app`'s."""
+    folder.mkdir(exist_ok=True)
+    database = Database.open(folder / "house.db", durability="off")
+    signals, clock, closing = LocalSignals(), HandClock(), Closing()
+    transitions = Transitions()
+    inner = database.store(signals.publish)
+    store = observed(inner, transitions)
+    try:
+        catalog = Catalog(agents)
+        core = Core(store, signals, clock, catalog)
+        await store.agents.publish(catalog.specs, clock.now())
+        authenticator = Authenticator(store, clock, local_mode=local_mode)
+        services = Services(core, authenticator, closing)
+        metrics = Metrics(closing, [transitions])
+        app = build_app(services, metrics=metrics, **settings)
+        yield House(services, app, clock, signals, closing, authenticator)
+    finally:
+        closing.begin()
+        await inner.close()
+        database.close()
