@@ -25,6 +25,7 @@ import uvloop
 from benchmarks import footprint, log_size, report, runs, status_reads, streams, submits
 from benchmarks.machine import look
 from benchmarks.measurement import Figure, Plan
+from benchmarks.quiet import Quiet
 from benchmarks.report import Results
 
 BENCHMARKS: dict[str, Callable[[Plan], Awaitable[list[Figure]]]] = {
@@ -46,7 +47,7 @@ def main() -> int:
         PAGE.write_text(report.page(report.read(options.render)), encoding="utf-8")
         return 0
     with tempfile.TemporaryDirectory(prefix="runwell-bench-", dir=options.folder) as folder:
-        plan = Plan(Path(folder), options.rounds, options.full, _tell)
+        plan = Plan(Path(folder), options.rounds, options.full, _tell, Quiet(options.patience, _tell))
         machine = look(plan.folder)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             figures = runner.run(_measure(plan, options.only or list(BENCHMARKS)))
@@ -77,6 +78,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="also with 1,000,000 runs stored (a minute more)")
     parser.add_argument(
         "--rounds", type=int, default=5, metavar="N", help="rounds per figure; the median counts [5]"
+    )
+    parser.add_argument(
+        "--patience", type=float, default=0, metavar="S", help="wait up to S seconds for an idle machine [0]"
     )
     parser.add_argument(
         "--folder", type=Path, help="where databases are made: on the disk you want to know about"

@@ -64,6 +64,7 @@ async def _started(plan: Plan, start: Callable[[], ServerProcess]) -> tuple[list
     seconds: list[float] = []
     memory: list[float] = []
     for _ in range(plan.rounds):
+        await plan.quiet()
         with start() as server:
             seconds.append(server.started_in)
             await asyncio.sleep(SETTLE)

@@ -1,6 +1,6 @@
 """What a benchmark has to say: figures, each with what was promised for it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -63,9 +63,11 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Plan(NamedTuple):
-    """How to measure. `folder` is on the disk that counts; `tell` writes a line of progress."""
+    """How to measure. `folder` is on the disk that counts; `tell` writes a line of progress; `quiet` is
+    awaited before each round."""
 
     folder: Path
     rounds: int
     full: bool
     tell: Callable[[str], None]
+    quiet: Callable[[], Awaitable[None]]

@@ -28,6 +28,7 @@ async def measure_throughput(plan: Plan) -> list[Figure]:
         base: list[float] = []
         await _round(server, 500, 0)
         for number in range(plan.rounds):
+            await plan.quiet()
             base.append(await _greet(plain))
             rates.append(RUNS / await _round(server, RUNS, 500 + number * RUNS))
             plan.tell(f"runs: round {number + 1}/{plan.rounds}: {rates[-1]:,.0f}/s")
@@ -90,6 +91,7 @@ async def measure_latency(plan: Plan) -> list[Figure]:
         ours, watching, theirs = [await connect(port) for port in (server.port, server.port, plain.port)]
         await _waited(ours, server.key)
         for number in range(plan.rounds):
+            await plan.quiet()
             base.append([await _greeted(theirs) for _ in range(TRIES)])
             waits.append([await _waited(ours, server.key) for _ in range(TRIES)])
             streams.append([await _watched(ours, watching, server.key) for _ in range(TRIES)])

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from statistics import median
 
@@ -66,10 +66,10 @@ async def measure(plan: Plan) -> list[Figure]:
         for target in (base, *targets.values()):
             await target.press(0.5)
         for number in range(plan.rounds):
+            await plan.quiet()
             for target in (base, *targets.values()):
                 await target.round()
-            rates = ", ".join(f"{target.rates[-1]:,.0f}/s" for target in (base, *targets.values()))
-            plan.tell(f"reads: round {number + 1}/{plan.rounds}: {rates}")
+            plan.tell(f"reads: round {number + 1}/{plan.rounds}: {_told((base, *targets.values()))}")
         return _figures(base, targets, size)
 
 
@@ -85,6 +85,11 @@ async def _size_of(server: Runwell, id: str) -> int:
     return len(answer.body)
 
 
+def _told(targets: Iterable[_Target]) -> str:
+    last = [target.rounds[-1] for target in targets]
+    return ", ".join(f"{load.rate:,.0f}/s ({load.cost:.0f} µs)" for load in last)
+
+
 def _figures(base: _Target, targets: dict[int, _Target], size: int) -> list[Figure]:
     few = targets[FEW]
     busy = max(load.busy for target in (base, *targets.values()) for load in target.rounds)
@@ -98,8 +103,8 @@ def _figures(base: _Target, targets: dict[int, _Target], size: int) -> list[Figu
             beside=f"uvicorn, raw ASGI, the same {size} bytes",
             floor=Goal(ratio=0.55),
             reach=Goal(ratio=0.8),
-            note=f"{FEW} runs stored; {few.cost:.0f} µs of processor for each, the baseline {base.cost:.0f} µs; "
-            f"the load generator used at most {busy:.0%} of its core",
+            note=f"{FEW} runs stored; {few.cost:.0f} µs of processor for each, the baseline "
+            f"{base.cost:.0f} µs; the load generator used at most {busy:.0%} of its core",
         )
     ]
     for count, target in targets.items():
@@ -113,7 +118,8 @@ def _figures(base: _Target, targets: dict[int, _Target], size: int) -> list[Figu
                     baseline=few.rates,
                     beside=f"{FEW} runs stored",
                     floor=Goal(ratio=0.9),
-                    note=f"any of {min(SAMPLE, count):,} runs, in random order; {target.cost:.0f} µs of processor",
+                    note=f"any of {min(SAMPLE, count):,} runs, in random order; {target.cost:.0f} µs of "
+                    "processor for each",
                 )
             )
     return figures

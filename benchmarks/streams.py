@@ -34,6 +34,7 @@ async def measure(plan: Plan) -> list[Figure]:
         theirs: list[Round] = []
         warm = await talk(server)
         for number in range(plan.rounds):
+            await plan.quiet()
             theirs.append(await _recite(plain, warm.events // RUNS, warm.size // warm.events))
             ours.append(await talk(server))
             plan.tell(

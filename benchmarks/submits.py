@@ -43,6 +43,7 @@ async def measure(plan: Plan) -> list[Figure]:
         submits: list[Load] = []
         greetings: list[Load] = []
         for number in range(plan.rounds):
+            await plan.quiet()
             greetings.append(await greet(SECONDS))
             submits.append(await submit(SECONDS))
             total += submits[-1].answers

@@ -79,6 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Origins besides loopback whose web pages may call the API: `https://app.example`."),
     ] = ()
+    model_keys: Annotated[
+        tuple[str, ...],
+        Meta(description="Variables that agents made through the API may name in `api_key_env`."),
+    ] = ()
     log_level: Annotated[LogLevel, Meta(description="The least important line that is logged.")] = "info"
     agents: Annotated[
         dict[str, dict[str, Any]],

@@ -20,7 +20,7 @@ from runwell.dispatch.local import LocalDispatcher
 from runwell.domain.errors import Invalid
 from runwell.domain.instant import Instant
 from runwell.engine.audit import Finding, audit
-from runwell.engine.core import Core
+from runwell.engine.core import Core, Limits
 from runwell.ports.agent import Agent
 from runwell.ports.clock import Clock
 from runwell.ports.signals import SignalKind
@@ -65,7 +65,8 @@ class Machine:
         self.transitions = Transitions()
         self.store: Store = observed(database.store(self.signals.publish), self.transitions)
         self.catalog = Catalog(agents)
-        self.core = Core(self.store, self.signals, self.clock, self.catalog)
+        limits = Limits(model_keys=frozenset(settings.model_keys))
+        self.core = Core(self.store, self.signals, self.clock, self.catalog, limits)
         self.loops = AgentLoops()
         desk = Desk(
             self.store,
@@ -162,7 +163,7 @@ class NoKeys(Invalid):
     def __init__(self, host: str) -> None:
         super().__init__(
             f"listening on {host} without a key would let everybody in",
-            "Make one first: `runwell keys create --name NAME`; or listen on 127.0.0.1.",
+            "Make one first: `runwell keys create NAME`; or listen on 127.0.0.1.",
         )
 
 

@@ -9,6 +9,7 @@ from runwell.domain.json_gate import encode
 from runwell.domain.memory import Memory, remember
 from runwell.domain.retelling import Retelling
 from runwell.domain.run import Progress
+from runwell.domain.step import StepKind
 
 
 def log(*events: e.Event) -> list[LoggedEvent]:
@@ -94,7 +95,7 @@ def test_a_step_that_says_less_this_time_restarts_before_it_finishes() -> None:
 
 
 def test_steps_and_answers_are_remembered_also_inherited_ones() -> None:
-    step = e.InheritedStep(key="i", name="i", kind=e.StepKind.CODE, output=encode("v"))
+    step = e.InheritedStep(key="i", name="i", kind=StepKind.CODE, output=encode("v"))
     created = e.RunCreated(agent="a", input=encode(1), steps=(step,), answers={"ask": encode("yes")})
     memory = remember(log(created, finished("s"), e.RunResumed(key="ask#2", answer=encode("no"))))
     assert memory.values == {"i": encode("v"), "s": encode(1)}

@@ -118,7 +118,7 @@ def test_what_a_model_streams_is_cleaned() -> None:
 
 def test_every_event_type_is_listed_and_survives_its_bytes() -> None:
     assert len({event.type for event in e.EVENT_TYPES}) == len(e.EVENT_TYPES) == 22
-    samples = [
+    samples: list[e.Event] = [
         e.RunCreated(agent="a", input=encode({"q": 1}), answers={"ask": encode("x")}),
         e.StepFinished(key="k", name="n", started_at=NOW, output=encode([1])),
         e.RunWaiting(question=Question(key="ask", question=encode("?"), schema=encode({"type": "string"}))),

@@ -31,7 +31,7 @@ async def stepped(ctx: Context, question: str) -> list:
     for index in range(4):
         await ctx.progress(25.0 * index, f"step {index}")
         tokens.append(await ctx.step("work", executed, ctx.run.id, str(index)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # sleep: room for a kill between two steps
     return tokens
 
 
@@ -40,7 +40,7 @@ async def talker(ctx: Context, question: str) -> None:
     """A deterministic stream."""
     for index in range(60):
         await ctx.text(f"{index} ")
-        await asyncio.sleep(0.004)
+        await asyncio.sleep(0.004)  # sleep: the pace of a model
 
 
 @agent

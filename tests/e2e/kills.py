@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +21,7 @@ import httpx
 from runwell.domain.ids import parse_id
 from runwell.engine.audit import audit
 from runwell.store.sqlite import Database
-from tests.e2e.server_process import ServerProcess
+from tests.support.live_server import LiveServer
 
 AGENTS = ("quick", "stepped", "talker", "plain")
 WRITERS = 4
@@ -117,7 +118,7 @@ async def _poll(url: str, history: History, stop: asyncio.Event) -> None:
     await asyncio.gather(*watchers.values())
 
 
-async def _taken_up(server: ServerProcess) -> float:
+async def _taken_up(server: LiveServer) -> float:
     """Seconds from the restarted server's first answer until every run that had begun is its own."""
     began = time.monotonic()
     async with httpx.AsyncClient(base_url=server.url) as client:
@@ -129,11 +130,15 @@ async def _taken_up(server: ServerProcess) -> float:
                 return time.monotonic() - began
 
 
-async def campaign(folder: Path, cycles: int, seed: int = 1, tell=lambda line: None) -> Report:  # type: ignore[no-untyped-def]
+def _silent(line: str) -> None:
+    """Nobody wants to know."""
+
+
+async def campaign(folder: Path, cycles: int, seed: int = 1, tell: Callable[[str], None] = _silent) -> Report:
     dice, history, stop = random.Random(seed), History(), asyncio.Event()
     journal = folder / "journal"
     agents = str(Path(__file__).with_name("crashing_agents.py"))
-    async with ServerProcess(folder, agents, env={"KILL_JOURNAL": str(journal)}) as server:
+    with LiveServer(folder, agents, env={"KILL_JOURNAL": str(journal)}) as server:
         writers = [
             asyncio.create_task(_write(server.url, history, random.Random(seed + n), stop))
             for n in range(WRITERS)
@@ -143,10 +148,11 @@ async def campaign(folder: Path, cycles: int, seed: int = 1, tell=lambda line: N
         for cycle in range(cycles):
             await asyncio.sleep(dice.uniform(0.05, 0.6))  # sleep: the moment of the kill is chance
             server.kill()
-            await server.start()
+            await asyncio.to_thread(server.start)
             slowest = max(slowest, await _taken_up(server))
             tell(
-                f"kill {cycle + 1}/{cycles}: {len(history.acknowledged)} runs acknowledged, {len(history.final)} final"
+                f"kill {cycle + 1}/{cycles}: {len(history.acknowledged)} runs acknowledged, "
+                f"{len(history.final)} final"
             )
             for task in (*writers, poller):
                 if task.done():
@@ -154,7 +160,7 @@ async def campaign(folder: Path, cycles: int, seed: int = 1, tell=lambda line: N
         stop.set()
         await asyncio.gather(*writers)
         await asyncio.wait_for(poller, 120)
-        code = server.terminate()
+        code = await asyncio.to_thread(server.stop)
     faults = [] if code == 0 else [f"SIGTERM ended the server with {code}"]
     events = await _judge(server.database, history, journal, faults)
     return Report(cycles, len(history.acknowledged), events, len(history.watched), slowest, faults)
@@ -164,8 +170,8 @@ async def _judge(path: Path, history: History, journal: Path, faults: list[str])
     """Hold the database against what the clients and the journal know; the number of events."""
     executions: dict[tuple[str, str], list[str]] = defaultdict(list)
     for line in journal.read_text().splitlines():
-        run, step, token = line.split(" ")
-        executions[run, step].append(token)
+        run_id, index, token = line.split(" ")
+        executions[run_id, index].append(token)
     database = Database.open(path, serving=False)
     store = database.store()
     events = 0

@@ -9,6 +9,7 @@ from runwell import agent
 from runwell.agents.catalogue import Catalog
 from runwell.domain import errors
 from runwell.domain.agent import ModelAgent
+from runwell.domain.audit import Audit
 from runwell.domain.commands import Claim, Pause, Succeed
 from runwell.domain.events import RunCreated
 from runwell.domain.ids import new_id
@@ -216,6 +217,8 @@ async def test_an_owners_agents_are_their_own(core: Core) -> None:
         await agents.put_agent(core, "me", "first", definition)
     with pytest.raises(errors.InvalidInput):
         await agents.put_agent(core, "me", "a b", definition)
+    with pytest.raises(errors.InvalidInput, match="HOME"):
+        await agents.put_agent(core, "me", "thief", ModelAgent(model="m", api_key_env="HOME"))
     with pytest.raises(errors.Conflict):
         await agents.delete_agent(core, "me", "first")
     await agents.delete_agent(core, "me", "helper")
@@ -227,10 +230,6 @@ async def test_the_audit_finds_what_is_wrong_and_only_that(core: Core) -> None:
     run = await move(core, await start(core), CLAIM, DONE)
     await start(core)
     assert [findings for _, findings in [each async for each in audit(core.store)]] == [[], []]
-    store = core.store.runs._reader  # type: ignore[attr-defined]
-    assert store is not None
-    from runwell.domain.audit import Audit
-
     log = await core.store.events.read(run.id, 0, 10)
     judge = Audit()
     for line in (log[0], log[2], log[2]):

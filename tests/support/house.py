@@ -23,7 +23,7 @@ from runwell.domain.lifecycle import decide
 from runwell.domain.principal import ALL_SCOPES, LOCAL_OWNER, Scope
 from runwell.domain.run import Question, Run, RunError
 from runwell.engine import read
-from runwell.engine.core import Core
+from runwell.engine.core import Core, Limits
 from runwell.engine.submit import Submission, submit
 from runwell.ports.store import RunFilter, Store
 from runwell.server.app import build_app
@@ -35,6 +35,8 @@ from runwell.store.sqlite import Database
 from runwell.stream.presence import Closing
 from tests.support.asgi import PATIENCE, AsgiClient
 
+MODEL_KEY = "MODEL_KEY"
+"""The variable that agents made through the API may read."""
 BEGINNING: Instant = 1_800_000_000_000_000
 
 
@@ -89,6 +91,10 @@ class House:
     def native_app(self) -> ASGIApp:
         """The native dialect's app alone, without the front before it."""
         return build_native(self.services).app
+
+    def templates(self) -> set[tuple[str, str]]:
+        """Every path template that is served, with each of its methods."""
+        return {(place.template, method) for place in self.app.paths.places for method in place.methods}
 
     async def the_only_run(self) -> Run:
         """The first run there is, as soon as there is one."""
@@ -153,7 +159,8 @@ async def a_house(
     store = observed(inner, transitions)
     try:
         catalog = Catalog(agents)
-        core = Core(store, signals, clock, catalog)
+        limits = Limits(model_keys=frozenset({MODEL_KEY}))
+        core = Core(store, signals, clock, catalog, limits)
         await store.agents.publish(catalog.specs, clock.now())
         authenticator = Authenticator(store, clock, local_mode=local_mode)
         services = Services(core, authenticator, closing)

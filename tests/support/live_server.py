@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,12 +27,14 @@ def without_settings(environ: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
 class LiveServer:
     """Starts, stops, kills and restarts one server: same database, and from the first start on the same port.
 
-    `args` follow `runwell serve`. The database is `folder/runwell.db`, the current folder `folder`.
+    `args` follow `runwell serve`, `env` is added to the environment. The database is
+    `folder/runwell.db`, the current folder `folder`.
     """
 
-    def __init__(self, folder: Path, *args: str) -> None:
+    def __init__(self, folder: Path, *args: str, env: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.url = ""
+        self._env = dict(env or {})
         self._args = args or (str(AGENTS),)
         self._port = "0"
         self._process: subprocess.Popen[str] | None = None
@@ -50,13 +52,30 @@ class LiveServer:
         command = [sys.executable, "-m", "runwell", "serve", *self._args, "--port", self._port]
         before = len(self._lines)
         self._process = subprocess.Popen(
-            command, cwd=self.folder, env=without_settings(), stderr=subprocess.PIPE, text=True
+            command,
+            cwd=self.folder,
+            env=without_settings(self._env.items()),
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self._reader = threading.Thread(target=self._listen, args=(self._process,), daemon=True)
         self._reader.start()
         listening = LISTENING.search(self.wait_for(LISTENING.pattern, after=before))
         assert listening is not None
         self.url, self._port = listening[1], listening[2]
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "runwell.db"
+
+    def wait_end(self) -> int:
+        """Until the process ends by itself; its exit code."""
+        return self._reap()
 
     def wait_for(self, pattern: str, after: int = 0) -> str:
         """The first line behind line `after` of the log in which `pattern` is found."""

@@ -14,6 +14,7 @@ from runwell.domain.json_gate import decode
 from runwell.domain.memory import remember
 from runwell.domain.run import Reason, RunStatus, Usage
 from runwell.domain.step import StepStatus
+from runwell.domain.thread import Role
 from runwell.engine import control, read
 from runwell.wiring import Machine
 from tests.support.machines import (
@@ -36,6 +37,12 @@ from tests.support.machines import (
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "runs.db"
+
+
+def note(done: list[str], what: str, value: Any) -> Any:
+    """The body of a step: write down that it was done."""
+    done.append(what)
+    return value
 
 
 def output(run: Any) -> Any:
@@ -138,8 +145,8 @@ async def test_a_step_that_finished_is_not_done_again(path: Path) -> None:
 
     @agent(retries=5)
     async def stepping(ctx: Context, question: str) -> list:
-        first = await ctx.step("load", lambda: done.append("load") or (1, 2))
-        second = [await ctx.step("each", lambda n=n: done.append(f"each {n}") or n) for n in range(2)]
+        first = await ctx.step("load", lambda: note(done, "load", (1, 2)))
+        second = [await ctx.step("each", lambda n=n: note(done, f"each {n}", n)) for n in range(2)]
         if ctx.run.attempt == 1:
             raise RuntimeError("after the steps")
         return [first, second]
@@ -181,7 +188,7 @@ async def test_asking_waits_at_no_cost_and_goes_on_with_the_answer(path: Path) -
     @agent
     async def asks(ctx: Context, question: str) -> list:
         await ctx.text("thinking ")
-        found = await ctx.step("search", lambda: done.append("search") or "found")
+        found = await ctx.step("search", lambda: note(done, "search", "found"))
         name = await ctx.ask("Who?", schema={"type": "string"})
         await ctx.text(f"hello {name} ")
         sure = await ctx.ask({"sure": name})
@@ -431,7 +438,7 @@ async def test_runs_of_one_thread_go_one_after_the_other_and_share_messages(path
         contents = [content for _, content in output(second)]
         assert contents == ["one", output(first), "two"], "it sees the answer that came after its input"
         messages = await machine.store.threads.messages(thread, limit=10)
-        assert [message.role for message in messages].count("assistant") == 2
+        assert [message.role for message in messages].count(Role.ASSISTANT) == 2
 
 
 async def test_usage_is_counted_on_every_way_out(path: Path) -> None:
@@ -485,7 +492,7 @@ async def test_a_retry_is_a_new_run_that_need_not_repeat_its_steps(path: Path) -
 
     @agent
     async def broken(ctx: Context, question: str) -> str:
-        value = await ctx.step("expensive", lambda: done.append("paid") or "value")
+        value = await ctx.step("expensive", lambda: note(done, "paid", "value"))
         sure = await ctx.ask("Go on?")
         if ctx.run.retry_of is None:
             raise RuntimeError("broke after the answer")

@@ -32,6 +32,14 @@ async def put_agent(
     """
     if not _NAME.match(name):
         raise InvalidInput("$.name", "must be 1 to 100 letters, digits, dots, dashes or underscores")
+    variable = definition.api_key_env
+    if variable is not None and variable not in core.limits.model_keys:
+        # Whoever names the address that a secret is sent to must not choose the secret.
+        raise InvalidInput(
+            "$.api_key_env",
+            f"agents made through the API may not read the variable {variable[:80]!r}",
+            "The operator allows it with RUNWELL_MODEL_KEYS.",
+        )
     existing = await core.store.agents.get(name, owner)
     if existing is not None and existing.owner is None:
         raise Conflict(f"{name!r} is an agent made in code", "Choose another name.")

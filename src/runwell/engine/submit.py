@@ -55,7 +55,21 @@ async def submit(core: Core, wanted: Submission) -> Added:
     _check(core, wanted)
     document = json_gate.encode(wanted.input)
     _check_input(core, spec, wanted.input)
-    command = Create(
+    message = None
+    if wanted.thread_id is not None and wanted.retry_of is None:
+        # A retry repeats the work, not the message: it is in the thread already.
+        message = NewMessage(Role.USER, document)
+    return await core.store.runs.add(
+        decide(None, _create(wanted, spec, document, now), now),
+        now,
+        if_busy=wanted.if_busy,
+        message=message,
+        idempotency=wanted.idempotency,
+    )
+
+
+def _create(wanted: Submission, spec: AgentSpec, document: Json, now: Instant) -> Create:
+    return Create(
         id=new_id(now),
         owner=wanted.owner,
         agent=spec.name,
@@ -70,22 +84,11 @@ async def submit(core: Core, wanted: Submission) -> Added:
         expires_at=after(now, wanted.expires_in) if wanted.expires_in is not None else None,
         timeout=wanted.timeout if wanted.timeout is not None else spec.timeout,
         max_attempts=wanted.max_attempts,
-        definition=json_gate.Json(msgspec.json.encode(spec.definition)) if spec.definition else None,
+        definition=Json(msgspec.json.encode(spec.definition)) if spec.definition else None,
         retry_of=wanted.retry_of,
         continues=wanted.continues,
         steps=wanted.steps,
         answers=wanted.answers,
-    )
-    message = None
-    if wanted.thread_id is not None and wanted.retry_of is None:
-        # A retry repeats the work, not the message: it is in the thread already.
-        message = NewMessage(Role.USER, document)
-    return await core.store.runs.add(
-        decide(None, command, now),
-        now,
-        if_busy=wanted.if_busy,
-        message=message,
-        idempotency=wanted.idempotency,
     )
 
 

@@ -1,7 +1,7 @@
 """An agent, and what it sees while it runs."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 from runwell.domain.agent import AgentSpec
 from runwell.domain.json_gate import Json, JsonValue
@@ -49,10 +49,21 @@ class Context(Protocol):
         """Somebody cancelled the run. Async agents are interrupted anyway."""
         ...
 
+    @overload
     async def step(
         self,
         name: str,
-        fn: Callable[..., Awaitable[T] | T],
+        fn: Callable[..., Awaitable[T]],
+        *args: Any,
+        key: str | None = None,
+        kind: StepKind = StepKind.CODE,
+        **kwargs: Any,
+    ) -> T: ...
+    @overload
+    async def step(
+        self,
+        name: str,
+        fn: Callable[..., T],
         *args: Any,
         key: str | None = None,
         kind: StepKind = StepKind.CODE,

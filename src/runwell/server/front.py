@@ -26,7 +26,7 @@ class Front:
     """The ASGI app. `guard` is None outside local mode; `max_body` is in bytes."""
 
     def __init__(self, paths: Paths, metrics: Metrics, guard: LocalGuard | None, max_body: int) -> None:
-        self._paths = paths
+        self.paths = paths
         self._guard = guard
         self._max_body = max_body
         self._requests = metrics.requests
@@ -37,7 +37,7 @@ class Front:
             return
         method = scope["method"]
         segments = scope["path"].split("/")
-        place = self._paths.find(segments, method)
+        place = self.paths.find(segments, method)
         mount = self._mount(place, segments, method)
         headers: dict[bytes, bytes] = dict(scope["headers"])
         try:
@@ -63,7 +63,7 @@ class Front:
 
     def _mount(self, place: Place | None, segments: list[str], method: str) -> Mount:
         if place is None:
-            return self._paths.nearest(segments)
+            return self.paths.nearest(segments)
         return place.methods.get(method, place.owner)
 
     async def _hot(self, handler: HotHandler, call: Call, mount: Mount, place: Place, send: Send) -> bool:

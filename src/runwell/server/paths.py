@@ -52,6 +52,7 @@ class Paths:
 
     def __init__(self, fallback: Mount) -> None:
         self._root = _Node(fallback)
+        self.places: list[Place] = []
 
     def add(self, template: str, method: str, mount: Mount) -> Place:
         """Claim a method at a path. Raises `ValueError` when it is another mount's already."""
@@ -85,15 +86,20 @@ class Paths:
         node = self._root
         for segment in template.split("/")[1:]:
             if segment.startswith("{") and segment.endswith(":path}"):
-                node.rest = node.rest or Place(template, mount)
+                node.rest = node.rest or self._new(template, mount)
                 return node.rest
             if segment.startswith("{"):
                 node.wild = node.wild or _Node(mount)
                 node = node.wild
             else:
                 node = node.literals.setdefault(segment, _Node(mount))
-        node.place = node.place or Place(template, mount)
+        node.place = node.place or self._new(template, mount)
         return node.place
+
+    def _new(self, template: str, mount: Mount) -> Place:
+        place = Place(template, mount)
+        self.places.append(place)
+        return place
 
 
 def _find(node: _Node, segments: list[str], at: int, method: str, partial: list[Place]) -> Place | None:

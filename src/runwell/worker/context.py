@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_all
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from runwell.domain import json_gate
 from runwell.domain.events import (
@@ -96,20 +96,40 @@ class RunContext(_Spoken):
         if written is not None:
             await asyncio.wrap_future(written)
 
+    @overload
     async def step(
         self,
         name: str,
-        fn: Callable[..., Awaitable[T] | T],
+        fn: Callable[..., Awaitable[T]],
         *args: Any,
         key: str | None = None,
         kind: StepKind = StepKind.CODE,
         **kwargs: Any,
-    ) -> T:
+    ) -> T: ...
+    @overload
+    async def step(
+        self,
+        name: str,
+        fn: Callable[..., T],
+        *args: Any,
+        key: str | None = None,
+        kind: StepKind = StepKind.CODE,
+        **kwargs: Any,
+    ) -> T: ...
+    async def step(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        *args: Any,
+        key: str | None = None,
+        kind: StepKind = StepKind.CODE,
+        **kwargs: Any,
+    ) -> Any:
         session = self._session
         key = key if key is not None else session.next_key(name)
         known = session.remembered(key)
         if known is not MISSING:
-            return known  # type: ignore[no-any-return]
+            return known
         step = session.open_step(key, name, kind)
         token = CURRENT_STEP.set(key)
         try:
@@ -122,7 +142,7 @@ class RunContext(_Spoken):
             CURRENT_STEP.reset(token)
             session.leave_step(step)
         await self._wait(written)
-        return value  # type: ignore[no-any-return]
+        return value
 
     async def text(self, delta: str) -> None:
         await self._wait(self._say(self._text(delta)))

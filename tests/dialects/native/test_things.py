@@ -3,11 +3,11 @@
 import pytest
 
 from runwell.domain.principal import Scope
-from tests.support.house import House
+from tests.support.house import MODEL_KEY, House
 
 AGENT = {
     "model": "openai:gpt-5", "instructions": "Be brief.", "base_url": "http://127.0.0.1:9/v1",
-    "api_key_env": "KEY", "temperature": 0.5, "max_tokens": 100, "description": "Short.", "tools": ["search"],
+    "api_key_env": MODEL_KEY, "temperature": 0.5, "max_tokens": 100, "description": "Short.", "tools": ["search"],
 }  # fmt: skip
 
 
@@ -58,6 +58,7 @@ async def test_agents_in_code_cannot_be_changed(house: House):
     [
         {}, {"model": ""}, {"model": 1}, {**AGENT, "temperature": 3}, {**AGENT, "max_tokens": 0},
         {**AGENT, "tools": "search"}, {**AGENT, "api_key": "sk-secret"}, {**AGENT, "instructions": "\x00"},
+        {**AGENT, "api_key_env": "RUNWELL_KEY"},
     ],
 )  # fmt: skip
 async def test_an_agent_must_be_one(house: House, body):
@@ -125,7 +126,8 @@ async def test_a_live_threads_runs_keep_it(house: House):
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("POST", "/threads", {"title": 1}), ("POST", "/threads", {"title": "\x00"}), ("POST", "/threads", {"id": "x"}),
+        ("POST", "/threads", {"title": 1}), ("POST", "/threads", {"title": "\x00"}),
+        ("POST", "/threads", {"id": "x"}),
         ("POST", "/threads", {"metadata": {"k": "\x00"}}), ("PATCH", "/threads/{id}", {"title": None}),
         ("PATCH", "/threads/{id}", {"name": "x"}), ("POST", "/threads/{id}/messages", {"role": "user"}),
         ("POST", "/threads/{id}/messages", {"role": "robot", "content": "x"}),

@@ -148,7 +148,8 @@ async def test_runs_are_filtered(house: House):
     [
         ("limit=0", "query.limit"), ("limit=101", "query.limit"), ("limit=x", "query.limit"),
         ("status=done", "query.status.0"), ("since=now", "query.since"),
-        ("until=2027-01-15T08:00:00", "query.until"), ("cursor=x", "query.cursor"), ("cursor=", "query.cursor"),
+        ("until=2027-01-15T08:00:00", "query.until"), ("cursor=x", "query.cursor"),
+        ("cursor=", "query.cursor"),
         ("cursor=WzEsIm5vIGlkIl0", "query.cursor"), ("cursor=WzIsImEiXQ", "query.cursor"),
         ("cursor=%C3%A9", "query.cursor"), ("cursor=!!!!", "query.cursor"),
     ],

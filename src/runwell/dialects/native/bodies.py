@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from runwell.domain.json_gate import Json
 from runwell.domain.principal import Scope
@@ -18,6 +18,12 @@ RunId = Annotated[str, Meta(examples=["run_019ab7c2f0de4c61b4d2a7e58f3c9016"], p
 ThreadId = Annotated[str, Meta(pattern="^thread_[0-9a-f]{32}$")]
 KeyId = Annotated[str, Meta(pattern="^key_[0-9a-f]{32}$")]
 AgentId = Annotated[str, Meta(pattern="^agent_[0-9a-f]{32}$")]
+ANY_SPELLING = (
+    "^([a-z]{1,16}_)?[0-9a-f]{32}$"
+    "|^([a-z]{1,16}-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+    "|^([a-z]{1,16}_)?[0-7][0-9A-HJKMNP-TV-Z]{25}$"
+)
+"""What `parse_id` reads, for the documentation of what is sent to us."""
 Object = Annotated[Json, Meta(extra_json_schema={"type": "object"})]
 Schema = Annotated[Json, Meta(description="JSON Schema")]
 Value = Annotated[Json, Meta(description="Any JSON value")]
@@ -219,18 +225,18 @@ class Fault(msgspec.Struct, frozen=True):
     fault: str
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+class Problem(msgspec.Struct, frozen=True):
     """RFC 9457. `code` is stable and for machines; `hint` says what to do next."""
 
+    type: str
     title: str
     status: int
     code: str
     detail: str
-    type: str = "about:blank"
-    hint: str | None = None
-    path: str | None = None
-    errors: list[Fault] = []
-    run_id: str | None = None
+    hint: str | UnsetType = UNSET
+    path: Annotated[str, Meta(description="Where the first fault is")] | UnsetType = UNSET
+    errors: list[Fault] | UnsetType = UNSET
+    run_id: RunId | UnsetType = UNSET
 
 
 BODIES = (

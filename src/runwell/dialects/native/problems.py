@@ -9,6 +9,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
+from msgspec import UNSET
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -70,9 +71,8 @@ def refuse(error: Exception, scope: Scope) -> Reply:
 def problem(
     status: int, code: str, detail: str, hint: str = "", headers: Headers | None = None, **extra: Any
 ) -> Reply:
-    body = Problem(
-        title=HTTPStatus(status).phrase, status=status, code=code, detail=detail, hint=hint or None, **extra
-    )
+    title = HTTPStatus(status).phrase
+    body = Problem("about:blank", title, status, code, detail, hint=hint or UNSET, **extra)
     return Reply(status, [PROBLEM_JSON, *(headers or ())], msgspec.json.encode(body))
 
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.json import Decoder
 
+from runwell.dialects.native.bodies import ANY_SPELLING
 from runwell.dialects.native.problems import MalformedJson
 from runwell.domain import json_gate
 from runwell.domain.agent import ModelAgent
@@ -22,6 +23,7 @@ from runwell.ports.store import Idempotency
 T = TypeVar("T")
 
 Positive = Annotated[float, Meta(gt=0, description="Seconds")]
+AnyId = Annotated[str, Meta(extra_json_schema={"pattern": ANY_SPELLING})]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -31,7 +33,7 @@ class SubmitRun(msgspec.Struct, forbid_unknown_fields=True):
 
     input: Annotated[Any, Meta(description="Any JSON value that fits the agent's input schema")]
     agent: Annotated[str, Meta(description="Default: the first agent served")] | None = None
-    thread_id: str | None = None
+    thread_id: AnyId | None = None
     if_busy: IfBusy = IfBusy.QUEUE
     concurrency_key: Name | None = None
     metadata: dict[str, Any] = {}
@@ -101,7 +103,7 @@ class PutAgent(msgspec.Struct, forbid_unknown_fields=True):
 class CreateThread(msgspec.Struct, forbid_unknown_fields=True):
     """With the id of an existing thread of yours, that one is returned as it is."""
 
-    id: str | None = None
+    id: AnyId | None = None
     title: Annotated[str, Meta(max_length=500)] | None = None
     metadata: dict[str, Any] = {}
 

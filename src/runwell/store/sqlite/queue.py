@@ -41,16 +41,18 @@ _LANES = 10_000
 
 COUNTED = 1_000
 _QUEUED = "SELECT pk, priority, queued_at FROM runs WHERE id = ? AND status = 'queued'"
-_BEFORE = f"""SELECT count(*) FROM (
-    SELECT * FROM (
+_BEFORE = f"""SELECT min({COUNTED}, (
+    SELECT count(*) FROM (
         SELECT 1 FROM runs INDEXED BY runs_queue
         WHERE status = 'queued' AND not_before IS NULL AND priority > ?1 LIMIT {COUNTED}
-    ) UNION ALL SELECT * FROM (
+    )
+) + (
+    SELECT count(*) FROM (
         SELECT 1 FROM runs INDEXED BY runs_queue
         WHERE status = 'queued' AND not_before IS NULL AND priority = ?1 AND (queued_at, pk) < (?2, ?3)
         LIMIT {COUNTED}
-    ) LIMIT {COUNTED}
-)"""
+    )
+))"""
 
 _NEXT_DUE = """SELECT min(at) FROM (
     SELECT min(not_before) AS at FROM runs INDEXED BY runs_delayed

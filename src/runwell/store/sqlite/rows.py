@@ -7,7 +7,7 @@ import msgspec
 from runwell.domain.agent import AgentSpec
 from runwell.domain.events import LoggedEvent
 from runwell.domain.instant import Instant
-from runwell.domain.json_gate import EMPTY, NULL, Json
+from runwell.domain.json_gate import EMPTY, Json
 from runwell.domain.principal import Key, Scope
 from runwell.domain.run import (
     NO_STEPS,
@@ -92,20 +92,12 @@ WHERE pk = ?"""
 Row = tuple[Any, ...]
 
 
-class _Asked(msgspec.Struct):
-    """A stored question. msgspec cannot decode `Raw | None`, so a missing schema is `null` here."""
-
-    key: str
-    question: Json
-    schema: Json = NULL
-
-
 _STATUSES: dict[str, RunStatus] = {status.value: status for status in RunStatus}
 _ENCODE = msgspec.json.Encoder().encode
 _USAGE = msgspec.json.Decoder(Usage).decode
 _STEPS = msgspec.json.Decoder(StepCounts).decode
 _PROGRESS = msgspec.json.Decoder(Progress).decode
-_ASKED = msgspec.json.Decoder(_Asked).decode
+_QUESTION = msgspec.json.Decoder(Question).decode
 _ERROR = msgspec.json.Decoder(RunError).decode
 _SPEC = msgspec.json.Decoder(AgentSpec).decode
 
@@ -133,16 +125,12 @@ def run_of(row: Row) -> Run:
         progress=None if progress is None else _PROGRESS(progress),
         usage=NO_USAGE if usage is None else _USAGE(usage),
         steps=NO_STEPS if steps is None else _STEPS(steps),
-        question=None if question is None else _question_of(_ASKED(question)),
+        question=None if question is None else _QUESTION(question),
         error=None if error is None else _ERROR(error),
         metadata=EMPTY if metadata is None else Json(metadata),
         definition=None if definition is None else Json(definition),
         output=None if output is None else Json(output),
     )  # fmt: skip
-
-
-def _question_of(asked: _Asked) -> Question:
-    return Question(asked.key, asked.question, None if asked.schema == NULL else asked.schema)
 
 
 def insert_values(run: Run) -> Row:

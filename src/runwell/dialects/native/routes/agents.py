@@ -13,6 +13,13 @@ from runwell.dialects.native.responses import agent
 from runwell.engine import agents
 
 Name = Annotated[str, Path(description="The agent's name")]
+NewName = Annotated[
+    str,
+    Path(
+        description="The agent's name",
+        json_schema_extra={"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"},
+    ),
+]
 
 
 async def list_agents(request: Request, caller: ReadsRuns) -> Response:
@@ -31,7 +38,7 @@ async def get_agent(request: Request, name: Name, caller: ReadsRuns) -> Response
     return as_response(native.render.json(200, agent(spec, native.core.default_agent)))
 
 
-async def put_agent(request: Request, name: Name, caller: WritesAgents) -> Response:
+async def put_agent(request: Request, name: NewName, caller: WritesAgents) -> Response:
     """Make or replace an agent of your own, from a model and instructions.
 
     Runs that exist keep the definition they began with.

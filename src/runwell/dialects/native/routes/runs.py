@@ -17,10 +17,18 @@ from runwell.domain.run import RunStatus
 from runwell.engine import control, read
 from runwell.ports.store import RunFilter
 
-RunId = Annotated[str, Path(description="The run's id, in any dialect's spelling", min_length=1)]
+RunId = Annotated[
+    str,
+    Path(
+        description="The run's id, in any dialect's spelling",
+        json_schema_extra={"pattern": bodies.ANY_SPELLING},
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
-Time = Annotated[str | None, Query(description="RFC 3339")]
+Time = Annotated[
+    str | None, Query(description="RFC 3339, with an offset", json_schema_extra={"format": "date-time"})
+]
 
 
 async def create_run(request: Request) -> Response:
@@ -37,7 +45,7 @@ async def list_runs(
     caller: ReadsRuns,
     status: Annotated[list[RunStatus], Query(description="Any of these")] = [],  # noqa: B006
     agent: Annotated[str | None, Query()] = None,
-    thread_id: Annotated[str | None, Query()] = None,
+    thread_id: Annotated[str | None, Query(json_schema_extra={"pattern": bodies.ANY_SPELLING})] = None,
     since: Time = None,
     until: Time = None,
     limit: Limit = 20,

@@ -15,7 +15,13 @@ from runwell.domain import json_gate
 from runwell.domain.ids import parse_id
 from runwell.engine import threads
 
-ThreadId = Annotated[str, Path(description="The thread's id, in any dialect's spelling", min_length=1)]
+ThreadId = Annotated[
+    str,
+    Path(
+        description="The thread's id, in any dialect's spelling",
+        json_schema_extra={"pattern": bodies.ANY_SPELLING},
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
