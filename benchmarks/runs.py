@@ -60,7 +60,7 @@ async def _round(server: Runwell, runs: int, before: int) -> float:
     began = time.perf_counter()
     await press(server.process, submits, connections=IN_FLIGHT, expected=202)
     while json.loads((await connection.ask(live)).body)["runs"]:  # noqa: ASYNC110 - of another process
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.02)
     took = time.perf_counter() - began
     succeeded = await _count(connection, server.key, before + runs)
     assert succeeded == before + runs, f"{succeeded} runs have succeeded, not {before + runs}"

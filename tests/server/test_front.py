@@ -1,10 +1,12 @@
 """The front: guards, limits, mounts, health, metrics and the documentation page."""
 
+import gzip
 import re
 from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 
 from runwell.dialects.dialect import Dialect
 from runwell.dialects.exchange import Reply
@@ -86,7 +88,14 @@ async def test_a_body_that_says_it_is_too_large_is_refused_unread(narrow: House,
         body = await exchange.read()
     assert exchange.status == 413
     assert b'"code":"too_large"' in body
-    assert exchange.headers["connection"] == "close"
+
+
+async def test_who_asks_before_sending_a_large_body_is_told_at_once(narrow: House):
+    headers = {"content-length": str(10**12), "expect": "100-continue"}
+    async with narrow.client.open("POST", "/runs", headers=headers, unsent=True) as exchange:
+        await exchange.started()
+    assert (exchange.status, exchange.headers["connection"]) == (413, "close")
+    assert exchange.taken == 0
 
 
 @pytest.mark.parametrize("path", ["/runs", "/threads", "/native/threads"])
@@ -209,7 +218,17 @@ async def test_the_documentation_needs_no_network(house: House):
     assert "validatorUrl: null" in start
 
 
-@pytest.mark.parametrize("name", ["LICENSE", "..%2f..%2fapp.py", "%2e%2e", "swagger-ui.css.map"])
+async def test_the_pages_files_are_sent_packed_to_whoever_takes_them_so(house: House):
+    path = "/docs/assets/swagger-ui-bundle.js"
+    plain = await house.client.get(path)
+    packed = await house.client.get(path, headers={"accept-encoding": "br, gzip"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert b"SwaggerUIBundle" in plain.body
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "..%2f..%2fapp.py", "%2e%2e", "swagger-ui.css.gz"])
 async def test_only_the_pages_own_files_are_served(house: House, name):
     assert (await house.client.get(f"/docs/assets/{name}")).status == 404
 
@@ -220,6 +239,17 @@ async def test_both_mounts_serve_the_same(house: House):
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             at_root = (template.removeprefix("/native"), method) in house.templates()
             assert at_root == ((template, method) in house.templates())
+
+
+async def test_every_hot_route_is_the_apps_too(house: House):
+    dialect = build_native(house.services)
+    routes = {
+        (context.path, method)
+        for context in iter_route_contexts(dialect.app.routes)
+        for method in context.methods or ()
+    }
+    assert dialect.hot
+    assert {(route.path, route.method) for route in dialect.hot} <= routes
 
 
 async def test_no_two_root_mounts_share_a_method_and_a_path(house: House):

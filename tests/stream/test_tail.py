@@ -2,6 +2,8 @@
 
 import asyncio
 from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -113,16 +115,12 @@ async def test_a_reader_that_leaves_is_forgotten(house: House):
 async def test_a_pruned_log_says_so(house: House):
     run = await house.a_finished_run()
 
-    class Pruned:
-        runs = house.store.runs
+    async def read(run_id, after, limit):
+        raise LogPruned(run_id)
 
-        class events:
-            @staticmethod
-            async def read(run_id, after, limit):
-                raise LogPruned(run_id)
-
+    pruned: Any = SimpleNamespace(runs=house.store.runs, events=SimpleNamespace(read=read))
     with pytest.raises(LogPruned):
-        await anext(tail(Pruned(), house.signals, run.id, 0))
+        await anext(tail(pruned, house.signals, run.id, 0))
 
 
 async def test_many_readers_of_one_run_see_the_same(house: House):

@@ -27,25 +27,34 @@ async def soon(true: Callable[[], object]) -> None:
 class Exchange:
     """One request under way. `status` and `headers` are there after `started`."""
 
-    def __init__(self, app: ASGIApp, scope: dict[str, Any], body: Iterable[bytes]) -> None:
+    def __init__(
+        self, app: ASGIApp, scope: dict[str, Any], body: Iterable[bytes], *, unsent: bool = False
+    ) -> None:
         self.scope = scope
         self.status = 0
+        self.taken = 0
+        """How many pieces of the request the app has asked for and got."""
         self.headers: dict[str, str] = {}
         self.sends: list[Message] = []
         """Everything the app has sent."""
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._outgoing: asyncio.Queue[Message | None] = asyncio.Queue()
         parts = list(body) or [b""]
-        for index, part in enumerate(parts):
+        for index, part in enumerate([] if unsent else parts):
             more = index + 1 < len(parts)
             self._incoming.put_nowait({"type": "http.request", "body": part, "more_body": more})
         self.task = asyncio.ensure_future(self._run(app, scope))
 
     async def _run(self, app: ASGIApp, scope: dict[str, Any]) -> None:
         try:
-            await app(scope, self._incoming.get, self._send)
+            await app(scope, self._receive, self._send)
         finally:
             self._outgoing.put_nowait(None)
+
+    async def _receive(self) -> Message:
+        message = await self._incoming.get()
+        self.taken += 1
+        return message
 
     async def _send(self, message: Message) -> None:
         self.sends.append(message)
@@ -133,8 +142,10 @@ class AsgiClient:
         *,
         headers: dict[str, str] | list[tuple[str, str]] | None = None,
         body: bytes | list[bytes] = b"",
+        unsent: bool = False,
     ) -> AsyncIterator[Exchange]:
-        """A request whose answer is taken piece by piece. Leaves at the end, if it is still open."""
+        """A request whose answer is taken piece by piece. Leaves at the end, if it is still open.
+        `unsent`: no piece of the body is ever sent."""
         extra = headers.items() if isinstance(headers, dict) else headers or ()
         pairs = [*self.headers.items(), *extra]
         parts = [body] if isinstance(body, bytes) else body
@@ -143,7 +154,7 @@ class AsgiClient:
                 pairs.append(("content-length", str(len(body))))
         else:
             pairs.append(("transfer-encoding", "chunked"))
-        exchange = Exchange(self.app, _scope(method, url, pairs), parts)
+        exchange = Exchange(self.app, _scope(method, url, pairs), parts, unsent=unsent)
         try:
             yield exchange
         finally:

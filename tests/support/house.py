@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
 from runwell.agents.catalogue import Catalog
 from runwell.agents.python import agent
@@ -88,7 +88,7 @@ class House:
         return AsgiClient(self.app)
 
     @property
-    def native_app(self) -> ASGIApp:
+    def native_app(self) -> FastAPI:
         """The native dialect's app alone, without the front before it."""
         return build_native(self.services).app
 

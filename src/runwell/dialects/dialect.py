@@ -45,13 +45,15 @@ class Dialect:
 
     `app` has all its routes, at the paths of the original, and renders its own validation errors,
     404, 405 and `RunwellError`s. `refuse` renders what is decided before the app is reached: a
-    guard's refusal, a body too large, an error in a hot route.
+    guard's refusal, a body too large, an error in a hot route. `own_cors`: its app answers web pages
+    of other origins itself, so the front does not.
     """
 
     name: str
     app: FastAPI
     hot: tuple[HotRoute, ...]
     refuse: Callable[[Exception, Scope], Reply]
+    own_cors: bool = False
 
 
 BuildDialect = Callable[[Services], Dialect]

@@ -58,6 +58,10 @@ class LocalDispatcher:
             except Unavailable as error:
                 LOG.warning("cannot look for queued runs: %s", error)
                 sleep = LONGEST_SLEEP
+            except Exception:
+                # A defect of ours in one look must not leave every later run queued for ever.
+                LOG.exception("looking for queued runs failed")
+                sleep = LONGEST_SLEEP
             # Not wait_for, which in Python 3.11 loses a cancel that comes together with the wake-up.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(sleep):

@@ -7,6 +7,7 @@ from fastapi.routing import iter_route_contexts
 from runwell.auth.local_mode import allowed_origins
 from runwell.dialects.catalogue import DIALECTS
 from runwell.dialects.dialect import BuildDialect, HotHandler, Services
+from runwell.server.cors import Cors
 from runwell.server.docs import Docs, OpenApi
 from runwell.server.front import Front
 from runwell.server.guard import LocalGuard
@@ -28,7 +29,8 @@ def build_app(
 ) -> Front:
     """The ASGI app over these rooms.
 
-    `origins` are the web origins that local mode lets in beside its own. Nothing is started here.
+    `origins` are the web origins whose pages may read answers; local mode lets them in beside its
+    own. Nothing is started here.
     Raises `ValueError` when two dialects claim one method and path, and for an origin that is none.
     """
     metrics = metrics or Metrics(services.closing)
@@ -42,8 +44,9 @@ def build_app(
         add_routes(paths, root)
         add_routes(paths, named)
         _add_get(paths, f"{named.prefix}/openapi.json", named, OpenApi(dialect, named.prefix))
-    guard = LocalGuard(allowed_origins(origins)) if services.authenticator.local_mode else None
-    return Front(paths, metrics, guard, max_body)
+    listed, local_mode = allowed_origins(origins), services.authenticator.local_mode
+    guard = LocalGuard(listed) if local_mode else None
+    return Front(paths, metrics, guard, Cors(listed, local_mode=local_mode), max_body)
 
 
 def add_routes(paths: Paths, mount: Mount) -> None:

@@ -7,6 +7,9 @@ from starlette.types import Message, Receive, Send
 from runwell.dialects.exchange import Reply, send_reply
 from runwell.domain.errors import TooLarge
 
+LINGER = 16 * 2**20
+"""Bytes beyond the limit that are read for politeness."""
+
 
 def too_large(limit: int) -> TooLarge:
     return TooLarge(
@@ -22,15 +25,38 @@ def check_length(headers: dict[bytes, bytes], limit: int) -> None:
         raise too_large(limit)
 
 
+async def refuse(reply: Reply, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+    """Answer a request whose body nobody wants.
+
+    What is on its way is read and dropped first, up to `LINGER` bytes: a connection that is closed
+    over unread data is reset, and takes the answer with it. Who asks before sending is not told to go on.
+    """
+    if b"expect" in headers or not await _drained(receive):
+        # The rest of the body would be taken for the next request.
+        reply = Reply(reply.status, [*reply.headers, (b"connection", b"close")], reply.body)
+    await send_reply(reply, send)
+
+
+async def _drained(receive: Receive) -> bool:
+    """Whether the body came to its end within `LINGER` bytes."""
+    left = LINGER
+    while left > 0:
+        message = await receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return True
+        left -= len(message.get("body", b""))
+    return False
+
+
 class CountedBody:
     """Around a request whose body does not say its size. What the app makes of the error that it
-    gets in the middle of its body is not sent: `refuse` is."""
+    gets in the middle of its body is not sent: what `render` makes is."""
 
-    def __init__(self, receive: Receive, send: Send, limit: int, refuse: Callable[[TooLarge], Reply]) -> None:
+    def __init__(self, receive: Receive, send: Send, limit: int, render: Callable[[TooLarge], Reply]) -> None:
         self._receive = receive
         self._send = send
         self._limit = limit
-        self._refuse = refuse
+        self._render = render
         self._read = 0
         self._started = False
         self._over = False
@@ -49,4 +75,4 @@ class CountedBody:
             self._started = True
             await self._send(message)
         elif message["type"] == "http.response.start":
-            await send_reply(self._refuse(too_large(self._limit)), self._send)
+            await refuse(self._render(too_large(self._limit)), {}, self._receive, self._send)

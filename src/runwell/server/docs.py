@@ -1,5 +1,6 @@
 """/docs: the API's documentation as a page, and /openapi.json behind it. Works without a network."""
 
+import gzip
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +16,8 @@ _ASSETS = {
     "swagger-ui.css": b"text/css; charset=utf-8",
     "start.js": b"text/javascript; charset=utf-8",
 }
+GZIP = b"\x1f\x8b"
+"""What packed files begin with."""
 _PAGE_HEADERS: Headers = [
     (b"content-type", b"text/html; charset=utf-8"),
     # The page may ask this server and nobody else; its style sheet has pictures inside.
@@ -61,12 +64,20 @@ class Docs:
         if media_type is None:
             raise HTTPException(404)
         headers = [(b"content-type", media_type), (b"cache-control", b"public, max-age=3600")]
-        return Reply(200, headers, self._read(call.param))
+        body = self._read(call.param)
+        if not body.startswith(GZIP):
+            return Reply(200, headers, body)
+        headers.append((b"vary", b"accept-encoding"))
+        if b"gzip" not in call.headers.get(b"accept-encoding", b""):
+            return Reply(200, headers, gzip.decompress(body))
+        return Reply(200, [*headers, (b"content-encoding", b"gzip")], body)
 
     def _read(self, name: str) -> bytes:
         # Read when first asked for, and kept: files of the package do not change.
         if name not in self._files:
-            self._files[name] = files("runwell.server").joinpath("assets", "swagger-ui", name).read_bytes()
+            folder = files("runwell.server").joinpath("assets", "swagger-ui")
+            packed = folder.joinpath(f"{name}.gz")
+            self._files[name] = (packed if packed.is_file() else folder.joinpath(name)).read_bytes()
         return self._files[name]
 
 

@@ -11,7 +11,8 @@ from starlette.types import Message, Receive, Scope, Send
 from runwell.dialects.dialect import HotHandler
 from runwell.dialects.exchange import Call, Reply, send_reply
 from runwell.domain.errors import RunwellError
-from runwell.server.body_limit import CountedBody, check_length
+from runwell.server.body_limit import CountedBody, check_length, refuse
+from runwell.server.cors import Cors, is_preflight
 from runwell.server.guard import LocalGuard
 from runwell.server.metrics import Metrics
 from runwell.server.paths import Mount, Paths, Place
@@ -25,9 +26,12 @@ NO_PLACE = "(none)"
 class Front:
     """The ASGI app. `guard` is None outside local mode; `max_body` is in bytes."""
 
-    def __init__(self, paths: Paths, metrics: Metrics, guard: LocalGuard | None, max_body: int) -> None:
+    def __init__(
+        self, paths: Paths, metrics: Metrics, guard: LocalGuard | None, cors: Cors, max_body: int
+    ) -> None:
         self.paths = paths
         self._guard = guard
+        self._cors = cors
         self._max_body = max_body
         self._requests = metrics.requests
 
@@ -45,14 +49,19 @@ class Front:
                 self._guard.check(scope, headers)
             check_length(headers, self._max_body)
         except RunwellError as error:
-            # The rest of a body that nobody reads would be taken for the next request.
-            reply = _closing(mount.dialect.refuse(error, scope))
+            reply = mount.dialect.refuse(error, scope)
             self._count(method, place, reply.status)
-            await send_reply(reply, send)
+            await refuse(reply, headers, receive, send)
             return
+        origin = headers.get(b"origin")
+        if origin is not None and not mount.dialect.own_cors and self._cors.allows(origin):
+            if is_preflight(method, headers):
+                await send_reply(self._cors.preflight(origin, headers), send)
+                return
+            send = self._cors.around(origin, send)
         if b"transfer-encoding" in headers:
             counted = CountedBody(
-                receive, send, self._max_body, lambda error: _closing(mount.dialect.refuse(error, scope))
+                receive, send, self._max_body, lambda error: mount.dialect.refuse(error, scope)
             )
             receive, send = counted.receive, counted.send
         if place is not None and (hot := place.hot.get(method)) is not None:
@@ -101,10 +110,6 @@ class Front:
 
     def _count(self, method: str, place: Place | None, status: int) -> None:
         self._requests[method, place.template if place is not None else NO_PLACE, status] += 1
-
-
-def _closing(reply: Reply) -> Reply:
-    return Reply(reply.status, [*reply.headers, (b"connection", b"close")], reply.body)
 
 
 async def _decline(scope: Scope, receive: Receive, send: Send) -> None:

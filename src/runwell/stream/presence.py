@@ -1,10 +1,13 @@
 """Long answers end when nobody waits for them any more: the client left, or the server is closing."""
 
 import asyncio
+from contextlib import suppress
 from types import TracebackType
 from typing import Literal
 
 from starlette.types import Receive
+
+from runwell.domain.errors import RunwellError
 
 End = Literal["done", "left", "closing"]
 """Why an attended piece of work ended: by itself, or for one of the two."""
@@ -74,7 +77,8 @@ class Attended:
             self._timeout.reschedule(-1.0)
 
     async def _listen(self) -> None:
-        # What is left of the request's body comes first.
-        while (await self._receive())["type"] != "http.disconnect":
-            continue
+        # What is left of the request's body comes first; one over the limit is as good as leaving.
+        with suppress(RunwellError):
+            while (await self._receive())["type"] != "http.disconnect":
+                continue
         self.interrupt("left")

@@ -2,7 +2,7 @@
 
 import inspect
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import msgspec
 import pytest
 from msgspec.json import schema

@@ -7,7 +7,8 @@ from tests.support.house import MODEL_KEY, House
 
 AGENT = {
     "model": "openai:gpt-5", "instructions": "Be brief.", "base_url": "http://127.0.0.1:9/v1",
-    "api_key_env": MODEL_KEY, "temperature": 0.5, "max_tokens": 100, "description": "Short.", "tools": ["search"],
+    "api_key_env": MODEL_KEY, "temperature": 0.5, "max_tokens": 100, "description": "Short.",
+    "tools": ["search"],
 }  # fmt: skip
 
 

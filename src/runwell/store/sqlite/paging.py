@@ -58,6 +58,8 @@ def _conditions(
         add("id > ?", bytes.fromhex(after))
     if where.thread_id is not None:
         add("thread_id = ?", bytes.fromhex(where.thread_id))
+        if where.agent is not None:
+            add("agent = ?", where.agent)
     if where.source is not None:
         add("source = ?", where.source)
     if where.since is not None:

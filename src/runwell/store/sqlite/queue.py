@@ -2,7 +2,6 @@
 
 import heapq
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -12,9 +11,7 @@ from runwell.ports.store import QueueDepth
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.rows import Row
 
-_CANDIDATE = (
-    "SELECT -priority, queued_at, pk, id, agent, definition IS NOT NULL, owner, concurrency_key FROM runs"
-)
+_CANDIDATE = "SELECT -priority, queued_at, pk, id, owner, concurrency_key FROM runs"
 _BEST_FIRST = "ORDER BY priority DESC, queued_at, pk"
 _FREE = "status = 'queued' AND not_before IS NULL AND behind = 0 AND concurrency_key IS NULL"
 _KEY = "status = 'queued' AND not_before IS NULL AND behind = 0 AND concurrency_key IS NOT NULL"
@@ -23,21 +20,28 @@ _READY = f"""{_CANDIDATE} INDEXED BY runs_ready
 WHERE {_FREE} AND definition IS NULL AND agent = ? {_BEST_FIRST}"""
 _READY_DEFINED = f"""{_CANDIDATE} INDEXED BY runs_ready_defined
 WHERE {_FREE} AND definition IS NOT NULL {_BEST_FIRST}"""
-_KEYED = f"{_CANDIDATE} INDEXED BY runs_keyed WHERE {_KEY} {_BEST_FIRST}"
+# A keyed or delayed run may be any agent's; what cannot be tried here now is left out in SQL.
+_SERVED = "(definition IS NOT NULL OR agent IN (SELECT value FROM json_each(?)))"
+_WINDOW = 500
+_KEYED = f"""{_CANDIDATE} WHERE {_SERVED} AND pk IN (
+    SELECT pk FROM runs INDEXED BY runs_keyed WHERE {_KEY} {_BEST_FIRST} LIMIT {_WINDOW}
+) {_BEST_FIRST}"""
+_BEYOND = f"SELECT 1 FROM runs INDEXED BY runs_keyed WHERE {_KEY} LIMIT 1 OFFSET {_WINDOW}"
 # Sorted here: a run is in this index from the moment its time comes until it starts.
 _DUE = f"""{_CANDIDATE} INDEXED BY runs_delayed
-WHERE status = 'queued' AND behind = 0 AND not_before <= ? {_BEST_FIRST}"""
+WHERE status = 'queued' AND behind = 0 AND not_before <= ? AND {_SERVED} {_BEST_FIRST}"""
 
 _HELD_KEYS = """SELECT DISTINCT owner, concurrency_key FROM runs INDEXED BY runs_holding_key
 WHERE status = 'running' AND concurrency_key IS NOT NULL"""
 _TRIED_KEYS = """SELECT owner, concurrency_key FROM json_each(?) JOIN runs ON runs.id = unhex(json_each.value)
 WHERE status = 'queued' AND concurrency_key IS NOT NULL"""
-_NEXT_LANE = f"""SELECT owner, concurrency_key FROM runs INDEXED BY runs_lanes
-WHERE {_KEY} AND (owner, concurrency_key) > (?, ?) ORDER BY owner, concurrency_key LIMIT 1"""
-_LANE = f"{_CANDIDATE} INDEXED BY runs_lanes WHERE {_KEY} AND owner = ? AND concurrency_key = ? {_BEST_FIRST}"
-
-_KEYED_SCAN = 1_000
-_LANES = 10_000
+_NEXT_KEY = f"""SELECT owner, concurrency_key FROM runs INDEXED BY runs_lanes
+WHERE {_KEY} AND owner = ? AND concurrency_key > ? ORDER BY concurrency_key LIMIT 1"""
+_NEXT_OWNER = f"""SELECT owner, concurrency_key FROM runs INDEXED BY runs_lanes
+WHERE {_KEY} AND owner > ? ORDER BY owner, concurrency_key LIMIT 1"""
+_LANE_HEAD = f"""{_CANDIDATE} INDEXED BY runs_lanes
+WHERE {_KEY} AND owner = ? AND concurrency_key = ? AND {_SERVED} {_BEST_FIRST} LIMIT 1"""
+_LANES = 2_000
 
 COUNTED = 1_000
 _QUEUED = "SELECT pk, priority, queued_at FROM runs WHERE id = ? AND status = 'queued'"
@@ -80,19 +84,21 @@ def claimable(
     All in one snapshot: a claim that is committed meanwhile must not make a key look free whose
     holder was seen neither queued nor running.
     """
+    served = _json(agents)
     with reader.snapshot():
         taken = _taken_keys(reader, exclude)
-        streams = [reader.each(_READY, (agent,)) for agent in agents]
-        keyed = _keyed(reader, agents, taken)
         best = heapq.merge(
-            *streams, reader.each(_READY_DEFINED), keyed, reader.each(_DUE, (now,)),
-        )  # fmt: skip
+            *(reader.each(_READY, (agent,)) for agent in agents),
+            reader.each(_READY_DEFINED),
+            _keyed(reader, served, taken),
+            reader.each(_DUE, (now, served)),
+        )
         found: list[str] = []
-        for _, _, _, id, agent, defined, owner, key in best:
+        for _, _, _, id, owner, key in best:
             if len(found) >= limit:
                 break
             run_id = id.hex()
-            if run_id in exclude or not (defined or agent in agents):
+            if run_id in exclude:
                 continue
             if key is not None:
                 if (owner, key) in taken:
@@ -102,37 +108,37 @@ def claimable(
     return found
 
 
+def _json(words: frozenset[str]) -> str:
+    return msgspec.json.encode(words).decode()
+
+
 def _taken_keys(reader: Reader, exclude: frozenset[str]) -> set[_Lane]:
     """Keys that somebody holds, or is about to."""
     taken = set(reader.all(_HELD_KEYS))
     if exclude:
-        taken.update(reader.all(_TRIED_KEYS, (msgspec.json.encode(exclude).decode(),)))
+        taken.update(reader.all(_TRIED_KEYS, (_json(exclude),)))
     return taken
 
 
-def _keyed(reader: Reader, agents: frozenset[str], taken: set[_Lane]) -> Iterator[Row]:
+def _keyed(reader: Reader, served: str, taken: set[_Lane]) -> Iterator[Row]:
     """Runs with a concurrency key, best first: at least the first of every key that is free.
 
-    The plain order does for a while. When it has brought a thousand rows and more are wanted, most
-    of them wait for a few keys, and it is quicker to go from key to key and look at each first run.
+    The plain order does for a while. When the window is over and more are wanted, most of them wait
+    for a few keys, and it is quicker to go from key to key and look at each first run.
     """
-    scanned = 0
-    for row in islice(reader.each(_KEYED), _KEYED_SCAN):
-        scanned += 1
-        yield row
-    if scanned == _KEYED_SCAN:
-        yield from sorted(_lane_heads(reader, agents, taken))
+    yield from reader.each(_KEYED, (served,))
+    if reader.one(_BEYOND) is not None:
+        yield from sorted(_lane_heads(reader, served, taken))
 
 
-def _lane_heads(reader: Reader, agents: frozenset[str], taken: set[_Lane]) -> Iterator[Row]:
-    lane: Row | None = ("", "")
+def _lane_heads(reader: Reader, served: str, taken: set[_Lane]) -> Iterator[Row]:
+    lane: Row | None = reader.one(_NEXT_OWNER, ("",))
     for _ in range(_LANES):
-        lane = reader.one(_NEXT_LANE, lane or ())
         if lane is None:
             return
-        if lane not in taken:
-            firsts = (row for row in reader.each(_LANE, lane) if row[5] or row[4] in agents)
-            yield from islice(firsts, 1)
+        if lane not in taken and (head := reader.one(_LANE_HEAD, (*lane, served))) is not None:
+            yield head
+        lane = reader.one(_NEXT_KEY, lane) or reader.one(_NEXT_OWNER, (lane[0],))
 
 
 def position(reader: Reader, run_id: str) -> int | None:

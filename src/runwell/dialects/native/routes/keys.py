@@ -14,9 +14,7 @@ from runwell.domain import json_gate
 from runwell.domain.ids import parse_id
 from runwell.domain.principal import ALL_SCOPES
 
-KeyId = Annotated[
-    str, Path(description="The key's id", json_schema_extra={"pattern": bodies.ANY_SPELLING})
-]
+KeyId = Annotated[str, Path(description="The key's id", json_schema_extra={"pattern": bodies.ANY_SPELLING})]
 
 
 async def create_key(request: Request, caller: Admin) -> Response:
