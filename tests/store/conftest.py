@@ -25,7 +25,7 @@ def fast_folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(params=["sqlite-in-memory", "sqlite-on-disk"])
 async def store(request: pytest.FixtureRequest, fast_folder: Path, tmp_path: Path) -> AsyncIterator[Store]:
     if request.param == "sqlite-in-memory":
-        opened = a_store(fast_folder / "runs.db", durability="off")
+        opened = a_store(fast_folder / "runs.db", hears=True, durability="off")
     else:
         opened = a_store(tmp_path / "runs.db", durability="full")
     async with opened as store:

@@ -15,6 +15,7 @@ from runwell.domain.json_gate import Json
 from runwell.domain.lifecycle import decide
 from runwell.domain.run import Question, Run, RunError
 from runwell.ports.store import Added, Idempotency, NewMessage, Store
+from runwell.store.signals import LocalSignals
 from runwell.store.sqlite import Database
 
 NOW: Instant = 1_800_000_000 * SECOND
@@ -101,10 +102,13 @@ async def startable(
 
 
 @asynccontextmanager
-async def a_store(path: Path, **options: Any) -> AsyncIterator[Store]:
-    """A store on the SQLite file `path`, closed at the end. `options` are those of `Database.open`."""
+async def a_store(path: Path, *, hears: bool = False, **options: Any) -> AsyncIterator[Store]:
+    """A store on the SQLite file `path`, closed at the end. `options` are those of `Database.open`.
+
+    `hears`: it is told of every commit, as a server's is, and so may keep what it has read.
+    """
     database = Database.open(path, **options)
-    store = database.store()
+    store = database.store(LocalSignals().publish if hears else None)
     try:
         yield store
     finally:

@@ -31,6 +31,10 @@ class Catalog:
                     f"two agents are named {name!r}", "Rename one of them; names are how clients call them."
                 )
             self._agents[name] = self._with_tools(one) if isinstance(one, ModelRunner) else one
+        # Once: every submit asks for the first.
+        self._specs = sorted(
+            (one.spec for one in self._agents.values()), key=lambda spec: spec.kind == "tool"
+        )
 
     def find(self, name: str, definition: Json | None) -> Agent | None:
         """The agent to run. A definition is frozen on its run, so it goes before the name."""
@@ -41,7 +45,7 @@ class Catalog:
     @property
     def specs(self) -> list[AgentSpec]:
         """All of them, tools last: a request that names no agent means the first."""
-        return sorted((one.spec for one in self._agents.values()), key=lambda spec: spec.kind == "tool")
+        return self._specs
 
     def _with_tools(self, agent: ModelRunner) -> ModelRunner:
         for tool in agent.definition.tools:

@@ -21,18 +21,18 @@ class _Seen(NamedTuple):
 
 
 class _Memory:
-    """The last `most` answers of the store by digest, each good for a second."""
+    """The last `most` answers of the store by credential, each good for a second."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._seen: dict[bytes, _Seen] = {}
+        self._seen: dict[str, _Seen] = {}
 
-    def get(self, key: bytes, now: Instant) -> _Seen | None:
+    def get(self, key: str, now: Instant) -> _Seen | None:
         seen = self._seen.get(key)
         # A clock that was set back must not keep an answer alive.
         return seen if seen is not None and 0 <= now - seen.at <= SECOND else None
 
-    def put(self, key: bytes, seen: _Seen) -> None:
+    def put(self, key: str, seen: _Seen) -> None:
         self._seen.pop(key, None)
         if len(self._seen) >= self._most:
             del self._seen[next(iter(self._seen))]
@@ -48,7 +48,8 @@ class _Memory:
 class Authenticator:
     """Knows callers by their keys. In local mode, a request without a credential is the local owner's.
 
-    Credentials are looked up by digest, so neither the store nor this cache ever compares secrets.
+    The store knows credentials by their digest and never compares secrets. The cache holds what was
+    just presented, for a second, in a table whose hashes are keyed by chance at every start.
     Known and unknown ones are remembered apart: a flood of wrong keys cannot push out the right ones.
     """
 
@@ -67,7 +68,7 @@ class Authenticator:
             return LOCAL if self.local_mode else None
         if len(credential) > LONGEST_CREDENTIAL:
             return None
-        seen = self._known.get(digest(credential), self._clock.now())
+        seen = self._known.get(credential, self._clock.now())
         return seen.principal if seen is not None else None
 
     async def authenticate(self, credential: str | None) -> Principal:
@@ -88,16 +89,16 @@ class Authenticator:
         return principal
 
     async def _look_up(self, credential: str) -> Principal | None:
-        key_digest, now = digest(credential), self._clock.now()
-        seen = self._known.get(key_digest, now) or self._unknown.get(key_digest, now)
+        now = self._clock.now()
+        seen = self._known.get(credential, now) or self._unknown.get(credential, now)
         if seen is not None:
             return seen.principal
-        key = await self._store.keys.by_digest(key_digest)
+        key = await self._store.keys.by_digest(digest(credential))
         if key is None or key.revoked_at is not None:
-            self._unknown.put(key_digest, _Seen(now, None))
+            self._unknown.put(credential, _Seen(now, None))
             return None
         principal = Principal(key.owner, key.scopes, "key", key.id)
-        self._known.put(key_digest, _Seen(now, principal))
+        self._known.put(credential, _Seen(now, principal))
         return principal
 
     def forget(self) -> None:

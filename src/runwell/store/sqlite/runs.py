@@ -44,11 +44,16 @@ class SqliteRuns:
         return await self._desk.write(AddRun(change, now, if_busy, message, idempotency))
 
     async def get(self, run_id: str, owner: str | None = None) -> Run:
+        kept = self._desk.kept.get(run_id)
+        if kept is not None and (owner is None or kept.owner == owner):
+            return kept
         id = bytes.fromhex(run_id)
         row = self._reader.one(_GET, (id,)) if owner is None else self._reader.one(_GET_OWNED, (id, owner))
         if row is None:
             raise RunNotFound(run_id)
-        return run_of(row)
+        run = run_of(row)
+        self._desk.kept.put(run)
+        return run
 
     async def page(
         self, owner: str, where: RunFilter, *, before: str | None, after: str | None, limit: int
