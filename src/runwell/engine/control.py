@@ -5,7 +5,7 @@ from typing import Any
 
 from runwell.domain import json_gate
 from runwell.domain.commands import Answer, AskCancel, Cancel, Command
-from runwell.domain.errors import RunNotFinal, RunNotWaiting, StaleRun
+from runwell.domain.errors import AttemptSuperseded, RunNotFinal, RunNotWaiting, StaleRun
 from runwell.domain.events import InheritedStep, RunCreated
 from runwell.domain.lifecycle import decide
 from runwell.domain.memory import remember
@@ -32,8 +32,8 @@ async def _change(core: Core, owner: str, run_id: str, choose: Callable[[Run], C
         now = core.clock.now()
         try:
             return await core.store.runs.commit(decide(run, command, now), now)
-        except StaleRun:
-            continue
+        except (StaleRun, AttemptSuperseded):
+            continue  # the attempt ended, or the run changed, between the read and the commit
 
 
 async def answer(core: Core, owner: str, run_id: str, value: Any) -> Run:

@@ -67,12 +67,18 @@ class AgentLoop:
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(STEP_THREADS, thread_name_prefix=f"{name}-step"))
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        while not self._stopped:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):
+                # asyncio lets these two of any task through; the loop is everybody's and goes on.
+                LOG.exception("an agent's task raised; its loop goes on")
 
     def post(self, call: Callable[..., object], *args: Any) -> None:
         """Call soon, on this loop, from any thread."""
@@ -83,17 +89,29 @@ class AgentLoop:
         self.post(self._begin, handle, work)
 
     def _begin(self, handle: Handle, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        ended = False
+
         async def body() -> None:
+            nonlocal ended
             try:
                 value = await work()
             except BaseException as error:  # noqa: BLE001 - whatever ends an agent is reported, not raised here
+                ended = True
                 handle.finish(None, error)
             else:
+                ended = True
                 handle.finish(value, None)
 
-        handle.attach(self._loop.create_task(body(), context=contextvars.Context()))
+        def gone(task: asyncio.Task[None]) -> None:
+            if not ended:  # cancelled before its first line
+                handle.finish(None, asyncio.CancelledError())
+
+        task = self._loop.create_task(body(), context=contextvars.Context())
+        task.add_done_callback(gone)
+        handle.attach(task)
 
     def stop(self) -> None:
+        self._stopped = True
         self.post(self._loop.stop)
 
 

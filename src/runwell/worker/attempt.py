@@ -28,6 +28,7 @@ from runwell.domain.errors import (
     Unavailable,
 )
 from runwell.domain.events import RunCreated
+from runwell.domain.instant import after
 from runwell.domain.lifecycle import decide
 from runwell.domain.memory import Memory, remember
 from runwell.domain.retelling import Retelling
@@ -40,7 +41,7 @@ from runwell.ports.store import NewMessage, Store
 from runwell.worker.agent_loop import AgentLoop, AgentLoops, Handle
 from runwell.worker.context import BlockingContext, RunContext
 from runwell.worker.recorder import RETRY_EVERY, Recorder
-from runwell.worker.session import Session
+from runwell.worker.session import Session, words_of
 
 LOG = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ class Ending(StrEnum):
     TIMED_OUT = "timed_out"
     SHUT_DOWN = "shut_down"
     SUPERSEDED = "superseded"
+    BROKEN = "broken"
+    """It said something that cannot be written."""
 
 
 class Attempt:
@@ -90,9 +93,30 @@ class Attempt:
     async def drive(self) -> None:
         """To the end of the attempt, whatever happens. Never raises but for a defect of ours."""
         try:
-            agent, session = await self._open()
-        except (RunwellError, AgentFailed) as error:
+            await self._drive()
+        except Exception as error:
+            # A defect must end this run, and only this run: nobody else will look at it before a restart.
+            LOG.exception("run_%s: attempt %d broke", self._run.id, self._run.attempt)
+            if self._session is not None:
+                self._session.recorder.seal()
             await self._close(self._failure(error))
+
+    async def _drive(self) -> None:
+        while True:
+            try:
+                agent, session = await self._open()
+                break
+            except Unavailable as error:
+                LOG.warning("run_%s: its beginning waits for the store: %s", self._run.id, error)
+                await asyncio.wait({self._ending}, timeout=RETRY_EVERY)
+                if self._ending.done():
+                    await self._close(_COMMANDS[self._ending.result()]())
+                    return
+            except (RunwellError, AgentFailed) as error:
+                await self._close(self._failure(error))
+                return
+        if self._ending.done():  # cancelled, or the server stops: not worth beginning
+            await self._close(_COMMANDS[self._ending.result()]())
             return
         self._session = session
         handle = self._begin(agent, session)
@@ -120,7 +144,12 @@ class Attempt:
         memory = remember(log) if run.attempt > 1 or created.steps or created.answers else Memory()
         messages = await self._messages(created.input)
         recorder = Recorder(
-            desk.store, desk.clock, run, Retelling(memory, run.attempt), lambda: self.end(Ending.SUPERSEDED)
+            desk.store,
+            desk.clock,
+            run,
+            Retelling(memory, run.attempt),
+            lambda: self.end(Ending.SUPERSEDED),
+            lambda: self.end(Ending.BROKEN),
         )
         return agent, Session(run, created.input, messages, memory, recorder, desk.clock)
 
@@ -194,6 +223,8 @@ class Attempt:
         self, ending: Ending, value: Any, error: BaseException | None, session: Session, agent: Agent
     ) -> Command:
         """The one command that closes this attempt."""
+        if session.recorder.fault is not None and ending in (Ending.RETURNED, Ending.BROKEN):
+            return self._failure(session.recorder.fault)
         if ending is Ending.CANCELLED:
             return Stop()
         if ending is Ending.TIMED_OUT:
@@ -228,34 +259,43 @@ class Attempt:
 
     def _failure(self, error: BaseException) -> Fail:
         if isinstance(error, AgentFailed):
-            return Fail(reason=error.reason, error=RunError(error.reason, error.message))
+            return Fail(
+                reason=error.reason, error=RunError(error.reason, json_gate.clean_text(str(error.message)))
+            )
         trace = "".join(traceback.format_exception(error))[-8_000:]
-        message = str(error) or type(error).__name__
+        message = words_of(error)
         return Fail(
             reason=Reason.ERROR,
-            error=RunError(
-                type(error).__name__, json_gate.clean_text(message)[:4_000], json_gate.clean_text(trace)
-            ),
+            error=RunError(type(error).__name__, message[:4_000], json_gate.clean_text(trace)),
         )
 
     async def _close(self, command: Command, message: NewMessage | None = None) -> None:
         """Commit the end, deciding again when something came in between (a cancel request)."""
         store, clock = self._desk.store, self._desk.clock
+        fresh = False
         while True:
             now = clock.now()
+            if isinstance(command, TimeOut) and (left := self._run.time_left(now)) is not None and left > 0:
+                now = after(now, left)  # the clock was set back after it had run out
             try:
+                if fresh:
+                    self._run, fresh = await store.runs.get(self._run.id), False
                 change = decide(self._run, command, now)
                 keep = message if change.command == "succeed" else None
                 await store.runs.commit(change, now, message=keep)
                 return
             except StaleRun:
-                self._run = await store.runs.get(self._run.id)
+                fresh = True
             except Unavailable as error:
                 LOG.warning("run_%s: its end waits for the store: %s", self._run.id, error)
                 await asyncio.sleep(RETRY_EVERY)
             except (AttemptSuperseded, RunNotFound, IllegalTransition) as error:
                 LOG.info("run_%s: attempt %d ended elsewhere: %s", self._run.id, self._run.attempt, error)
                 return
+
+
+_COMMANDS: dict[Ending, type[Stop | HandBack]] = {Ending.CANCELLED: Stop, Ending.SHUT_DOWN: HandBack}
+"""What closes an attempt that ends before its agent has begun."""
 
 
 def _call_blocking(agent: Agent, session: Session, handle: Handle) -> None:

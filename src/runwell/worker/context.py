@@ -194,8 +194,16 @@ async def _perform(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         getattr(fn, "func", None)
     ):
         return await fn(*args, **kwargs)
-    value = await asyncio.to_thread(fn, *args, **kwargs)
+    value = await asyncio.to_thread(_storable, fn, args, kwargs)
     return await value if inspect.isawaitable(value) else value
+
+
+def _storable(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return fn(*args, **kwargs)
+    except StopIteration as end:
+        # A future refuses it, and whoever awaits would wait for ever.
+        raise RuntimeError("the step raised StopIteration") from end
 
 
 class BlockingContext(_Spoken):

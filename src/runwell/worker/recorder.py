@@ -35,8 +35,16 @@ class Recorder:
     """The pen of one attempt. `put` and `crowded` from any thread, the rest on the worker's loop."""
 
     def __init__(
-        self, store: Store, clock: Clock, run: Run, retelling: Retelling, lost: Callable[[], None]
+        self,
+        store: Store,
+        clock: Clock,
+        run: Run,
+        retelling: Retelling,
+        lost: Callable[[], None],
+        faulty: Callable[[], None] = lambda: None,
     ) -> None:
+        self.fault: Exception | None = None
+        self._faulty = faulty
         self.run = run
         self._store = store
         self._clock = clock
@@ -49,6 +57,7 @@ class Recorder:
         self._flushing: asyncio.Task[None] | None = None
         self._scheduled = False
         self._sealed = False
+        self._broken: Exception | None = None
 
     @property
     def crowded(self) -> bool:
@@ -65,7 +74,7 @@ class Recorder:
             self._queue.extend(self._compared(event))
             waiter: Future[None] | None = None
             if durable:
-                waiter = Future()
+                waiter = promise()
                 self._waiters.append(waiter)
             self._schedule()
         return waiter
@@ -73,7 +82,7 @@ class Recorder:
     def settled(self) -> Future[None]:
         """Done when everything put so far is on disk."""
         with self._lock:
-            waiter: Future[None] = Future()
+            waiter = promise()
             if self._sealed:
                 raise Suspended
             self._waiters.append(waiter)
@@ -126,7 +135,7 @@ class Recorder:
         try:
             while batch := self._take():
                 events, waiters = batch
-                error = await self._write(events) if events else None
+                error = await self._write(events) if events else self._broken
                 for waiter in waiters:
                     if error is None:
                         waiter.set_result(None)
@@ -146,6 +155,12 @@ class Recorder:
                 waiters, self._waiters = self._waiters, []
             return events, waiters
 
+    def _break(self, error: Exception) -> None:
+        with self._lock:
+            self._sealed = True
+            self._broken = error
+            self._queue.clear()
+
     async def _write(self, events: list[Event]) -> Exception | None:
         """Commit, however long the disk is full; the error that ended the attempt, or None."""
         command = Record(events=tuple(events))  # type: ignore[arg-type]
@@ -158,10 +173,20 @@ class Recorder:
                 await asyncio.sleep(RETRY_EVERY)
             except (AttemptSuperseded, RunNotFound, IllegalTransition) as error:
                 # The fence: somebody else has this run now. Nothing of this attempt counts.
-                self.seal()
-                with self._lock:
-                    self._queue.clear()
+                self._break(error)
                 self._lost()
+                return error
+            except Exception as error:  # noqa: BLE001 - an event that cannot be written ends the attempt, audibly
+                self._break(error)
+                self.fault = error
+                self._faulty()
                 return error
             else:
                 return None
+
+
+def promise() -> Future[None]:
+    """A future that nobody can cancel: a waiter that goes away must not break the flush."""
+    promise: Future[None] = Future()
+    promise.set_running_or_notify_cancel()
+    return promise

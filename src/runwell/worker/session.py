@@ -22,12 +22,21 @@ from runwell.domain.step import StepKind
 from runwell.domain.thread import Message
 from runwell.ports.agent import AskInsideStep, Suspended
 from runwell.ports.clock import Clock
-from runwell.worker.recorder import Recorder
+from runwell.worker.recorder import Recorder, promise
 
 CURRENT_STEP: Final[ContextVar[str | None]] = ContextVar("runwell_step", default=None)
 """The key of the step that the calling task or thread is in."""
 
 MISSING: Final = object()
+
+
+def words_of(error: BaseException) -> str:
+    """An exception's message, storable; its class's name if its own words fail."""
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not cost the run its end
+        words = ""
+    return json_gate.clean_text(words) or type(error).__name__
 
 
 class OpenStep(msgspec.Struct, frozen=True):
@@ -78,7 +87,7 @@ class Session:
 
     def open_step(self, key: str, name: str, kind: StepKind) -> OpenStep:
         """Raises `Suspended` when the attempt is ending, `ValueError` for a key that is in use now."""
-        step = OpenStep(key, name, kind, CURRENT_STEP.get(), self._clock.now(), Future())
+        step = OpenStep(key, name, kind, CURRENT_STEP.get(), self._clock.now(), promise())
         with self._lock:
             if self.question is not None:
                 raise Suspended
@@ -107,7 +116,7 @@ class Session:
     def fail_step(self, step: OpenStep, error: BaseException) -> None:
         """Note the failure; a failed or interrupted step is not remembered."""
         interrupted = not isinstance(error, Exception)
-        fault = RunError("interrupted" if interrupted else type(error).__name__, str(error)[:2_000])
+        fault = RunError("interrupted" if interrupted else type(error).__name__, words_of(error)[:2_000])
         try:
             self.recorder.put(
                 StepFailed(

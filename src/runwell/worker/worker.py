@@ -23,6 +23,7 @@ class Worker:
         self._attempts: dict[str, Attempt] = {}
         self._busy: Counter[str] = Counter()
         self._limits = {spec.name: spec.concurrency for spec in desk.catalog.specs}
+        self._executing = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
@@ -49,6 +50,8 @@ class Worker:
         """Claim the run and drive it to the end of the attempt. Harmless if it cannot be claimed."""
         if self._stopping:
             return
+        self._executing += 1
+        self._idle.clear()
         try:
             run = await self._claim(run_id)
             if run is not None:
@@ -56,6 +59,10 @@ class Worker:
         except Exception:
             # A defect of ours must not take the dispatcher down; the run is found by the next start.
             LOG.exception("run_%s: the worker failed", run_id)
+        finally:
+            self._executing -= 1
+            if not self._executing:
+                self._idle.set()
 
     async def _claim(self, run_id: str) -> Run | None:
         try:
@@ -80,7 +87,6 @@ class Worker:
     async def _drive(self, run: Run) -> None:
         attempt = Attempt(self._desk, run)
         self._attempts[run.id] = attempt
-        self._idle.clear()
         if self._stopping:
             attempt.end(Ending.SHUT_DOWN)
         elif run.cancel_requested_at is not None:
@@ -90,8 +96,6 @@ class Worker:
         finally:
             del self._attempts[run.id]
             self._busy[run.agent] -= 1
-            if not self._attempts:
-                self._idle.set()
 
     async def check_cancels(self) -> None:
         """Read what the signals may have lost."""
