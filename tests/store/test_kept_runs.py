@@ -9,7 +9,7 @@ from runwell.domain.errors import RunNotFound
 from runwell.domain.run import RunStatus
 from runwell.store.signals import LocalSignals
 from runwell.store.sqlite import Database
-from runwell.store.sqlite.writer import LARGEST_KEPT
+from runwell.store.sqlite.kept import LARGEST_KEPT
 from tests.support.runs import OWNER, WORKER, a_queued_run, do, doc, say
 
 CLAIM = Claim(worker=WORKER)

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from runwell.domain.errors import IdempotencyMismatch, ThreadBusy, ThreadNotFound
-from runwell.domain.events import RunCreated, encode_event
+from runwell.domain.events import LoggedEvent, RunCreated, encode_event
 from runwell.domain.instant import Instant
 from runwell.domain.lifecycle import Change
 from runwell.domain.run import Run
@@ -11,6 +11,7 @@ from runwell.domain.step import StepStatus
 from runwell.domain.thread import IfBusy
 from runwell.ports.signals import SignalKind
 from runwell.ports.store import Added, Idempotency, NewMessage
+from runwell.store.sqlite.kept import LARGEST_KEPT
 from runwell.store.sqlite.messages import NewThread, append_message, insert_thread
 from runwell.store.sqlite.rows import EVENT_KINDS, INSERT_RUN, RUN_FIELDS, insert_values, run_of
 from runwell.store.sqlite.transaction import Head, Job, Transaction
@@ -54,6 +55,8 @@ class AddRun(Job[Added]):
             step for event in change.events if isinstance(event, RunCreated) for step in event.steps
         )
         self.size = 512 + sum(len(data) for _, data in self._encoded)
+        if self.size <= LARGEST_KEPT:
+            self.first_event = LoggedEvent(1, now, change.events[0].type, self._encoded[0][1])
 
     def run(self, transaction: Transaction) -> Added:
         run, now = self._run, self._now

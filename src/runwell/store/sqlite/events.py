@@ -2,6 +2,7 @@
 
 from runwell.domain.errors import LogPruned
 from runwell.domain.events import LoggedEvent
+from runwell.store.sqlite.kept import Kept
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.rows import MAX_SEQ, SEQ_BITS, event_of
 
@@ -11,10 +12,13 @@ WHERE key > ? AND key <= ? ORDER BY key LIMIT ?"""
 
 
 class SqliteEvents:
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, kept: Kept) -> None:
         self._reader = reader
+        self._kept = kept
 
     async def read(self, run_id: str, after: int, limit: int) -> list[LoggedEvent]:
+        if limit == 1 and after == 0 and (first_event := self._kept.first_event(run_id)) is not None:
+            return [first_event]  # what every attempt reads first
         found = self._reader.one(_FIND, (bytes.fromhex(run_id),))
         if found is None:
             return []

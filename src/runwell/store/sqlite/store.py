@@ -22,7 +22,7 @@ class SqliteStore:
         self._desk = desk
         self._leave = leave
         self.runs = SqliteRuns(reader, desk)
-        self.events = SqliteEvents(reader)
+        self.events = SqliteEvents(reader, desk.kept)
         self.steps = SqliteSteps(reader)
         self.threads = SqliteThreads(reader, desk)
         self.keys = SqliteKeys(reader, desk)

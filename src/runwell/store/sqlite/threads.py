@@ -4,6 +4,7 @@ from runwell.domain.errors import ThreadBusy, ThreadNotFound
 from runwell.domain.instant import Instant
 from runwell.domain.json_gate import EMPTY
 from runwell.domain.thread import Message, Thread
+from runwell.ports.signals import SignalKind
 from runwell.ports.store import NewMessage
 from runwell.store.sqlite.messages import NewThread, append_message, insert_thread
 from runwell.store.sqlite.reader import Reader
@@ -122,6 +123,7 @@ class DeleteThread(Job[None]):
         let_go: list[Row] = transaction.db.execute(_LET_RUNS_GO, (id,)).fetchall()
         for (run_id,) in let_go:
             transaction.heads.pop(run_id.hex(), None)  # its version is no longer the row's
+        self.signals = tuple((SignalKind.CHANGED, run_id.hex()) for (run_id,) in let_go)
         first = found[0] << SEQ_BITS
         transaction.run("DELETE FROM messages WHERE key BETWEEN ? AND ?", (first, first | MAX_SEQ))
         transaction.run("DELETE FROM threads WHERE pk = ?", (found[0],))

@@ -4,7 +4,7 @@ from typing import Any, Generic, TypeVar
 
 import apsw
 
-from runwell.domain.events import SCHEMA_VERSION
+from runwell.domain.events import SCHEMA_VERSION, LoggedEvent
 from runwell.domain.instant import Instant
 from runwell.ports.signals import SignalKind
 from runwell.store.sqlite.rows import LAST_SEQ, SEQ_BITS, Row
@@ -121,6 +121,9 @@ class Job(Generic[T]):
 
     signals: tuple[tuple[SignalKind, str], ...] = ()
     """What to tell the world once it is durable."""
+
+    first_event: LoggedEvent | None = None
+    """The first event of a run it makes, for whoever reads that next."""
 
     result: T
     error: Exception | None = None

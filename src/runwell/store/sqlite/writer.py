@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import apsw
 
 from runwell.domain.errors import RunwellError, StoreUnavailable
-from runwell.domain.run import Run
 from runwell.ports.signals import SignalKind
 from runwell.store.sqlite.failures import DATABASE_FAILURES, unavailable
+from runwell.store.sqlite.kept import RUNS_KEPT, Kept
 from runwell.store.sqlite.transaction import Head, Job, Transaction
 
 T = TypeVar("T")
@@ -28,34 +28,6 @@ BATCH_BYTES = 8 * 1024 * 1024
 CHECKPOINT_PAGES = 4_000
 """16 MiB of WAL since the last checkpoint."""
 HEADS_KEPT = 8_192
-RUNS_KEPT = 1_024
-"""Runs that one loop keeps to answer crowds of readers; each is small, or not kept."""
-LARGEST_KEPT = 16 * 1024
-
-
-class Kept:
-    """Runs that this loop has read and that have not changed since, for reads that come in crowds.
-
-    Only a desk that hears every batch may keep any. What is dropped and what is read happen on one
-    loop, so a run read before a commit cannot be kept after its news have come; and nobody on this
-    loop has heard of a commit before its runs are dropped.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._runs: dict[str, Run] = {}
-        self.get = self._runs.get
-
-    def put(self, run: Run) -> None:
-        if self._most and (run.output is None or len(memoryview(run.output)) <= LARGEST_KEPT):
-            if len(self._runs) >= self._most:
-                del self._runs[next(iter(self._runs))]
-            self._runs[run.id] = run
-
-    def drop(self, signals: tuple[tuple[SignalKind, str], ...]) -> None:
-        if self._runs:
-            for _, run_id in signals:
-                self._runs.pop(run_id, None)
 
 
 class Desk:
@@ -81,7 +53,7 @@ class Desk:
 
     def deliver(self, jobs: list[Job[Any]], signals: tuple[tuple[SignalKind, str], ...]) -> None:
         """On the loop, once per batch: answer the callers, tell the watchers."""
-        self.kept.drop(signals)
+        self.kept.hear(jobs, signals, alone=self._writer.serves_only(self))
         for job in jobs:
             if job.future.done():  # its caller was cancelled
                 continue
@@ -124,6 +96,9 @@ class Writer:
         with self._gate:
             self._desks = (*self._desks, desk)
         return desk
+
+    def serves_only(self, desk: Desk) -> bool:
+        return self._desks == (desk,)
 
     def drop_desk(self, desk: Desk) -> None:
         with self._gate:
