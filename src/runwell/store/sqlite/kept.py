@@ -13,7 +13,7 @@ from runwell.ports.signals import SignalKind
 from runwell.ports.store import Added
 from runwell.store.sqlite.transaction import Job
 
-RUNS_KEPT = 1_024
+RUNS_KEPT = 4_096
 LARGEST_KEPT = 16 * 1024
 """Bytes of an output, or of a first event; what is larger is read again each time."""
 
