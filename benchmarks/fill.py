@@ -43,7 +43,7 @@ async def fill(path: Path, runs: int, sample: int) -> list[str]:
     db.pragma("wal_checkpoint", "truncate")
     last = pk + runs - 1
     dice = random.Random(runs)
-    chosen = range(pk, last + 1) if sample >= runs else dice.sample(range(pk, last + 1), sample)
+    chosen = dice.sample(range(pk, last + 1), min(sample, runs))
     found = [db.execute("SELECT id FROM runs WHERE pk = ?", (one,)).get for one in chosen]
     db.close()
     return [spell("run", id.hex()) for id in found]

@@ -16,11 +16,11 @@ class Goal(msgspec.Struct, frozen=True, omit_defaults=True):
     ratio: float | None = None
     """At least this many times the baseline."""
 
-    def met(self, measured: float, baseline: float | None) -> bool:
+    def met(self, measured: float, ratio: float | None) -> bool:
         return (
             (self.at_least is not None and measured >= self.at_least)
             or (self.at_most is not None and measured <= self.at_most)
-            or (self.ratio is not None and baseline is not None and measured >= self.ratio * baseline)
+            or (self.ratio is not None and ratio is not None and ratio >= self.ratio)
         )
 
 
@@ -50,16 +50,19 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def ratio(self) -> float | None:
-        base = self.base
-        return self.value / base if base else None
+        """The median of the rounds' own ratios: a machine that is shared changes its pace between rounds,
+        and hardly within one."""
+        if not self.baseline:
+            return None
+        return median(ours / base for ours, base in zip(self.measured, self.baseline, strict=True))
 
     @property
     def verdict(self) -> str:
         if self.floor is None:
             return ""
-        if not self.floor.met(self.value, self.base):
+        if not self.floor.met(self.value, self.ratio):
             return "not met"
-        return "reached" if self.reach is not None and self.reach.met(self.value, self.base) else "met"
+        return "reached" if self.reach is not None and self.reach.met(self.value, self.ratio) else "met"
 
 
 class Plan(NamedTuple):

@@ -107,10 +107,10 @@ baseline and the load generator:
 - Python {machine.python}, SQLite {machine.sqlite}, uvicorn {machine.uvicorn}, uvloop {machine.uvloop}
 
 Every figure is the median of {rounds} rounds, except those about memory per stream (2 rounds) and the
-log (1); rounds of ours and of the baseline alternate. The baseline is uvicorn with the same settings
-and a raw ASGI app that answers as many bytes and does nothing else: what this web server can do at
-most, here. Read the ratios; absolute figures belong to the machine. *Floor* is what a release must
-keep, *reach* is what we aim at.
+log (1); a ratio is the median of the rounds' own. Rounds of ours and of the baseline alternate. The
+baseline is uvicorn with the same settings and a raw ASGI app that answers as many bytes and does
+nothing else: what this web server can do at most, here. Read the ratios; absolute figures belong to
+the machine. *Floor* is what a release must keep, *reach* is what we aim at.
 
 {table}
 

@@ -125,10 +125,12 @@ def test_a_question_is_4_and_says_how_to_answer(run) -> None:
         assert ran.code == 4
         assert ran.err.splitlines()[-2:] == [
             "waiting for an answer: May I sing?",
-            f"hint: runwell run answer {id} VALUE",
+            f"hint: runwell run answer {id} VALUE --question ask",
         ]
         assert run("result", id).code == 4
-        answered = run("answer", id, "yes")
+        late = run("answer", id, "yes", "--question", "another")
+        assert late.code == 1 and "asks 'ask' now" in late.err
+        answered = run("answer", id, "yes", *(("--question", "ask") if mode == "--wait" else ()))
         assert answered.code == 0
         assert f"{id} is queued again" in answered.out
         # The question is still in the log; it no longer holds the stream up.

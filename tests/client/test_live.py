@@ -57,7 +57,10 @@ async def test_watch_question_answer_retry(live: LiveServer) -> None:
             if state.status is RunStatus.WAITING:
                 assert state.question is not None
                 assert state.question.question == "May I sing?"
-                await client.runs.answer(run.id, {"yes": True})
+                with pytest.raises(Conflict) as refused:
+                    await client.runs.answer(run.id, {"yes": False}, key="another")
+                assert refused.value.code == "question_changed"
+                await client.runs.answer(run.id, {"yes": True}, key=state.question.key)
         assert state.status is RunStatus.SUCCEEDED
         assert state.output == "sing: {'yes': True}"
         with pytest.raises(Conflict) as caught:

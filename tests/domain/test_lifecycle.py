@@ -62,7 +62,7 @@ def in_status(status: RunStatus, **fields) -> Run:
         case RunStatus.RUNNING:
             return after(run, CLAIM)
         case RunStatus.WAITING:
-            return after(run, CLAIM, COMMANDS["pause"])
+            return after(run, CLAIM, c.Pause(question=QUESTION, expires_at=NOW + SECOND))
         case RunStatus.SUCCEEDED:
             return after(run, CLAIM, COMMANDS["succeed"])
         case RunStatus.FAILED:
@@ -74,19 +74,32 @@ def in_status(status: RunStatus, **fields) -> Run:
 @pytest.mark.parametrize("status", list(RunStatus))
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_status_takes_just_the_commands_of_the_table(status: RunStatus, name: str) -> None:
-    run = in_status(status)
+    run, when = in_status(status), NOW if name == "claim" else LATE  # by then it has expired
     rows = [row for row in TRANSITIONS if row.command == name and status in row.source]
     if not rows:
         with pytest.raises(IllegalTransition) as refused:
-            decide(run, COMMANDS[name], LATE)
+            decide(run, COMMANDS[name], when)
         assert refused.value.status == status
         return
-    change = decide(run, COMMANDS[name], LATE)
+    change = decide(run, COMMANDS[name], when)
     assert change.run.status is rows[0].target
     patterns = rows[0].writes.replace(".", r"\.").replace("*", ".*").split()
     assert all(any(re.fullmatch(p, event.type) for p in patterns) for event in change.events)
     assert change.run.final == (change.run.status in FINAL)
     assert sum(event.type in e.FINAL_TYPES for event in change.events) == (change.run.status in FINAL)
+
+
+def test_what_has_expired_cannot_start() -> None:
+    with pytest.raises(IllegalTransition, match="expired"):
+        after(create(expires_at=NOW + SECOND), CLAIM, now=NOW + SECOND)
+
+
+@pytest.mark.parametrize("name", ["hand_back", "lapse", "try_again", "pause"])
+def test_a_run_that_started_in_time_does_not_expire_any_more(name: str) -> None:
+    run = after(create(expires_at=NOW + SECOND), CLAIM, COMMANDS[name])
+    assert run.expires_at is None
+    with pytest.raises(IllegalTransition, match="not expired"):
+        decide(run, COMMANDS["expire"], LATE)
 
 
 def test_the_commands_and_the_rows_are_the_same_words() -> None:

@@ -47,12 +47,17 @@ async def typed(number: int) -> int:
     return number
 
 
+@agent(retries=5)
+async def stubborn(question: str) -> str:
+    return question
+
+
 @pytest.fixture
 async def core(tmp_path: Path) -> AsyncIterator[Core]:
     signals, clock = LocalSignals(), StandingClock()
     database = Database.open(tmp_path / "runs.db", durability="off")
     store = database.store(signals.publish)
-    catalog = Catalog([first, typed])
+    catalog = Catalog([first, typed, stubborn])
     await store.agents.publish(catalog.specs, clock.now())
     yield Core(store, signals, clock, catalog)
     await store.close()
@@ -164,6 +169,30 @@ async def test_only_a_waiting_run_takes_an_answer_and_only_one(core: Core) -> No
         await control.answer(core, "me", run.id, "y")
 
 
+async def test_an_answer_sent_twice_does_not_answer_the_next_question(core: Core) -> None:
+    run = await move(core, await start(core), CLAIM, ASK)
+    run = await control.answer(core, "me", run.id, "yes", "ask")
+    with pytest.raises(errors.RunNotWaiting):
+        await control.answer(core, "me", run.id, "yes", "ask")
+    await move(core, run, CLAIM, Pause(question=Question(key="ask#2", question=encode("?"))))
+    with pytest.raises(errors.QuestionChanged, match="ask#2"):
+        await control.answer(core, "me", run.id, "yes", "ask")
+    assert (await control.answer(core, "me", run.id, "no", "ask#2")).status is RunStatus.QUEUED
+
+
+async def test_an_agents_retries_are_not_capped_by_default(core: Core) -> None:
+    assert [(await start(core, agent=name)).max_attempts for name in ("first", "stubborn")] == [3, 6]
+    assert (await start(core, agent="stubborn", max_attempts=2)).max_attempts == 2
+
+
+async def test_a_code_agent_is_known_without_asking_the_store(core: Core, monkeypatch) -> None:
+    async def unasked(name: str, owner: str) -> None:
+        raise AssertionError(f"the store was asked for {name}")
+
+    monkeypatch.setattr(core.store.agents, "get", unasked)
+    assert (await start(core, agent="typed", input=1)).timeout == 30
+
+
 async def test_only_final_runs_are_retried_and_deleted(core: Core) -> None:
     run = await start(core, metadata={"a": 1}, priority=3)
     for verb in (control.retry(core, "me", run.id), control.delete(core, "me", run.id)):
@@ -208,7 +237,7 @@ async def test_an_owners_agents_are_their_own(core: Core) -> None:
     assert new and spec.definition == definition
     again, new = await agents.put_agent(core, "me", "helper", ModelAgent(model="openai:y"))
     assert not new and again.id == spec.id
-    assert [each.name for each in await agents.all_agents(core, "you")] == ["first", "typed"]
+    assert [each.name for each in await agents.all_agents(core, "you")] == ["first", "stubborn", "typed"]
     run = await start(core, agent="helper")
     assert run.definition is not None and decode(run.definition)["model"] == "openai:y"
     with pytest.raises(errors.AgentNotFound):

@@ -1,6 +1,7 @@
 """What happens when the disk fails: nothing is promised that was not kept, and nobody restarts anything."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from runwell.domain.commands import Claim, HandBack
 from runwell.domain.errors import StaleRun, StoreUnavailable
+from runwell.domain.instant import SECOND
 from runwell.ports.store import Store
 from runwell.store.sqlite import Database
 from tests.support.failing_disk import FailingDisk
@@ -206,3 +208,21 @@ async def test_a_fault_of_ours_harms_only_its_own_job(store) -> None:
     assert (await store.runs.get(results[2].run.id, OWNER)).last_seq == 1
     assert (await say(store, results[4])).last_seq == 3
     assert len(await log_of(store, run)) == 3
+
+
+async def test_a_row_that_cannot_be_read_hides_no_other(tmp_path: Path, caplog) -> None:
+    path = tmp_path / "runs.db"
+    async with a_store(path, durability="off") as store:
+        bad = [await a_running_run(store, NOW + number * SECOND) for number in range(3)]
+        bad.append(await a_queued_run(store, NOW + 4 * SECOND, expires_at=NOW + 5 * SECOND))
+        good = await a_running_run(store, NOW + 7 * SECOND)
+        waits = await a_queued_run(store, NOW + 8 * SECOND, expires_at=NOW + 9 * SECOND)
+        with contextlib.closing(apsw.Connection(str(path))) as other:
+            for run in bad:
+                other.execute("UPDATE runs SET usage = ? WHERE id = ?", (b"{nan", bytes.fromhex(run.id)))
+        for _ in range(2):
+            assert await store.runs.held() == [good]
+            assert await store.runs.expired(NOW + 99 * SECOND, 10) == [waits]
+            assert await store.runs.every(None, 2) == [good, waits]
+    told = [record for record in caplog.records if "cannot be read" in record.message]
+    assert len(told) == len(bad)

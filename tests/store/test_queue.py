@@ -216,3 +216,33 @@ async def test_depths_count_queued_and_running_runs_per_agent(store: Store) -> N
     await a_running_run(store, agent="b")
     await a_succeeded_run(store, agent="c")
     assert await store.runs.depths() == [QueueDepth("a", 2, 1, NOW + 1), QueueDepth("b", 0, 1, None)]
+
+
+@pytest.mark.parametrize("fields", [{}, {"concurrency_key": "k"}, {"not_before": NOW + 1}])
+async def test_an_agent_without_a_place_is_passed_over(store: Store, fields) -> None:
+    made = doc({"model": "m"})
+    defined = await a_queued_run(store, NOW, agent="writer", definition=made, **fields)
+    await a_queued_run(store, NOW + 1, agent="echo", **fields)
+    later = NOW + 9
+    full = frozenset({"writer", "echo"})
+    options = {"limit": 9, "exclude": frozenset()}
+    assert await store.runs.claimable(later, agents=frozenset(), full=full, **options) == []
+    found = await store.runs.claimable(later, agents=frozenset(), full=frozenset({"echo"}), **options)
+    assert found == [defined.id]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"concurrency_key": "k"}, {"not_before": NOW + 1}, {"definition": doc({"model": "m"})}],
+)
+async def test_what_has_expired_is_not_offered(store: Store, fields) -> None:
+    run = await a_queued_run(store, expires_at=NOW + 5, **fields)
+    assert await startable(store, NOW + 4) == [run.id]
+    assert await startable(store, NOW + 5) == []
+
+
+async def test_expired_runs_with_a_key_hide_nobody(store: Store) -> None:
+    for number in range(520):
+        await a_queued_run(store, concurrency_key=f"k{number % 20}", expires_at=NOW + 5, priority=1)
+    run = await a_queued_run(store, concurrency_key="k3")
+    assert await startable(store, NOW + 5) == [run.id]

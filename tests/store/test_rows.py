@@ -53,12 +53,12 @@ def db() -> apsw.Connection:
 
 HOT = {
     "get": (runs._GET, (b"",)),
-    "ready": (queue._READY, ("a",)),
-    "ready, defined": (queue._READY_DEFINED, ()),
+    "ready": (queue._READY, (0, "a")),
+    "ready, defined": (queue._READY_DEFINED, (0, "[]", "[]")),
     "position": (queue._BEFORE, (0, 0, 0)),
     "next key": (queue._NEXT_KEY, ("", "")),
     "next owner": (queue._NEXT_OWNER, ("",)),
-    "lane": (queue._LANE_HEAD, ("", "", "[]")),
+    "lane": (queue._LANE_HEAD, (0, "[]", "[]", "", "")),
     "next due": (queue._NEXT_DUE, (0,)),
 }
 

@@ -16,6 +16,7 @@ from tests.support.runs import (
     a_queued_run,
     a_running_run,
     a_succeeded_run,
+    add,
     an_id,
     do,
     doc,
@@ -140,3 +141,43 @@ async def test_messages_stay_when_their_run_is_deleted(store: Store) -> None:
     await store.runs.delete(run.id, OWNER)
     (message,) = await store.threads.messages(thread, limit=10)
     assert message.run_id == run.id
+
+
+async def test_a_run_sees_its_input_last_however_many_came_after_it(store: Store) -> None:
+    thread = an_id()
+    for number in range(4):
+        await store.threads.add(a_thread(id=thread))
+        await store.threads.append(thread, OWNER, said(f"old {number}"), NOW)
+    run = (await add(store, NOW + 1, thread_id=thread, in_order=True, message=said("mine"))).run
+    for number in range(20):
+        await store.threads.append(thread, OWNER, said(f"new {number}"), NOW + 2)
+    reply = await store.threads.append(thread, OWNER, said("reply", Role.ASSISTANT), NOW + 3)
+    seen = await store.threads.seen_by(run, 3)
+    assert [message.content for message in seen] == [doc(f"old {n}") for n in (1, 2, 3)] + [
+        reply.content,
+        doc("mine"),
+    ]
+    together = (await add(store, NOW + 4, thread_id=thread, message=said("beside"))).run
+    assert [message.content for message in await store.threads.seen_by(together, 1)] == [
+        reply.content,
+        doc("beside"),
+    ]
+
+
+async def test_a_retry_sees_what_had_come_when_the_original_started(store: Store) -> None:
+    thread = an_id()
+    await store.threads.add(a_thread(id=thread))
+    first = (await add(store, NOW, thread_id=thread, in_order=True, message=said("one"))).run
+    await store.threads.append(thread, OWNER, said("before", Role.ASSISTANT), NOW + 1)
+    first = await do(store, first, Claim(worker=WORKER), NOW + 2)
+    first = await do(store, first, Succeed(output=doc("done")), NOW + 3)
+    await store.threads.append(thread, OWNER, said("after", Role.ASSISTANT), NOW + 4)
+    retried = await a_succeeded_run(store, NOW + 5, thread_id=thread, in_order=True, retry_of=first.id)
+    again = await a_queued_run(store, NOW + 6, thread_id=thread, in_order=True, retry_of=retried.id)
+    for run in (retried, again):
+        seen = await store.threads.seen_by(run, 10)
+        assert [message.content for message in seen] == [doc("before"), doc("one")]
+    await store.runs.delete(first.id, OWNER)
+    assert (await store.threads.seen_by(again, 10))[-1].content == doc("one")
+    with pytest.raises(ThreadNotFound):
+        await store.threads.seen_by(await a_queued_run(store), 10)

@@ -1,5 +1,7 @@
 """Following one run on the terminal to its end, and the exit code that follows from it."""
 
+import shlex
+
 import click
 
 from runwell.cli import terminal
@@ -108,6 +110,12 @@ def print_output(run: Run) -> None:
         click.echo(terminal.document(run.output))
 
 
+def answer_command(run: Run) -> str:
+    """The command that answers what the run asks, and nothing that it may ask later."""
+    key = f" --question {shlex.quote(run.question.key)}" if run.question is not None else ""
+    return f"{command_for('answer', run.id)} VALUE{key}"
+
+
 def finish(run: Run) -> None:
     """Say on stderr what is left to say of a run that stopped, and end with its exit code."""
     if run.status is RunStatus.FAILED and run.error is not None:
@@ -117,5 +125,5 @@ def finish(run: Run) -> None:
     elif run.status is RunStatus.WAITING and run.question is not None:
         asked = terminal.document(run.question.question)
         click.echo(f"{terminal.status('waiting')} for an answer: {asked}", err=True)
-        click.echo(f"hint: {command_for('answer', run.id)} VALUE", err=True)
+        click.echo(f"hint: {answer_command(run)}", err=True)
     click.get_current_context().exit(EXIT_CODES.get(run.status, UNFINISHED))

@@ -45,16 +45,23 @@ def retry(client: Client, run_id: str, as_json: bool) -> None:
 @RUN_ID
 @click.argument("value", metavar="VALUE")
 @click.option("-J", "--json-input", is_flag=True, help="VALUE is JSON, not text.")
+@click.option("--question", metavar="KEY", help="The question's key. [of the one it asks now]")
 @AS_JSON
 @with_client
-def answer(client: Client, run_id: str, value: str, json_input: bool, as_json: bool) -> None:
+def answer(
+    client: Client, run_id: str, value: str, json_input: bool, question: str | None, as_json: bool
+) -> None:
     """Answer the question of a run that waits. VALUE is text, @FILE or -.
 
     \b
       runwell run answer $id "yes, go on"
       runwell run answer $id true -J
     """
-    run = client.runs.answer(run_id, read_value(value, as_json=json_input))
+    content = read_value(value, as_json=json_input)
+    if question is None:
+        asked = client.runs.get(run_id).question
+        question = asked.key if asked is not None else None
+    run = client.runs.answer(run_id, content, key=question)
     _say(run, as_json, f"{run.id} is {run.status} again")
     if not as_json:
         click.echo(f"hint: {command_for('stream', run.id)}", err=True)

@@ -91,7 +91,7 @@ def _next(run: Run) -> str:
         case RunStatus.QUEUED | RunStatus.RUNNING:
             return command_for("stream", run.id)
         case RunStatus.WAITING:
-            return f"{command_for('answer', run.id)} VALUE"
+            return following.answer_command(run)
         case RunStatus.SUCCEEDED:
             return command_for("result", run.id)
         case RunStatus.FAILED | RunStatus.CANCELLED:

@@ -49,8 +49,12 @@ class Moment(click.ParamType[datetime]):
 @click.option("--priority", type=click.IntRange(-100, 100), help="Higher starts sooner. [0]")
 @click.option("--not-before", type=Moment(), help="Start it then at the earliest, 2026-11-22T22:30:00Z.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="How long it may work.")
-@click.option("--expires-in", type=float, metavar="SECONDS", help="How long it may wait to start.")
-@click.option("--max-attempts", type=click.IntRange(1, 100), help="Tries, lost workers included. [3]")
+@click.option("--expires-in", type=float, metavar="SECONDS", help="How long it may wait for its first start.")
+@click.option(
+    "--max-attempts",
+    type=click.IntRange(1, 100),
+    help="Tries, lost workers included. [3, or the agent's retries + 1]",
+)
 @click.option("--idempotency-key", metavar="KEY", help="Submitting again with this key is the same run.")
 @with_client
 def submit(

@@ -47,7 +47,8 @@ class AsyncRuns:
         """Submit a run; `agent` None is the server's default agent.
 
         The request carries an idempotency key, a fresh one unless given, so it is repeated without
-        fear of a second run. `timeout` and `expires_in` are seconds. `wait` holds the call back for
+        fear of a second run. `timeout` (of work) and `expires_in` (until it
+        first starts) are seconds. `wait` holds the call back for
         up to that many seconds until the run ends; the run is returned as it then is.
         """
         fields = {
@@ -159,13 +160,15 @@ class AsyncRuns:
         """
         return await self._run(Request(method="POST", path=path_of("runs", id, "/cancel")))
 
-    async def answer(self, id: str, value: Any) -> Run:
-        """Answer the question of a waiting run.
+    async def answer(self, id: str, value: Any, *, key: str | None = None) -> Run:
+        """Answer the question of a waiting run. `key` is that of the question you have read
+        (`run.question.key`): when the run asks another by now, this raises `ApiError` with code
+        `question_changed` instead of answering that one.
 
         Not repeated once it may have been sent: the run may ask something else by then. When the
         answer to this call was lost, look whether the run still waits.
         """
-        body = msgspec.json.encode({"answer": value})
+        body = msgspec.json.encode({"answer": value} if key is None else {"answer": value, "key": key})
         return await self._run(
             Request(method="POST", path=path_of("runs", id, "/answer"), body=body, safety=Safety.ONCE)
         )

@@ -6,6 +6,7 @@ is the store's knowledge, so a restart needs no rebuilding and a lost wake-up co
 
 import asyncio
 import contextlib
+import functools
 import logging
 
 from runwell.domain.errors import Unavailable
@@ -17,7 +18,12 @@ from runwell.ports.store import Store
 LOG = logging.getLogger(__name__)
 
 LONGEST_SLEEP = 1.0
-"""Seconds between two looks when nobody calls: the floor under lost wake-ups and clock changes."""
+"""Seconds between two looks when nobody calls: the floor under lost wake-ups and clock changes.
+
+As long does a run rest that could not be claimed.
+"""
+CROWD_PAUSE = 0.05
+"""Seconds to the next look when as many runs rest as there are places: the store must be away."""
 
 
 class LocalDispatcher:
@@ -28,7 +34,8 @@ class LocalDispatcher:
         self._clock = clock
         self._places = places
         self._awake = asyncio.Event()
-        self._trying: dict[str, asyncio.Task[None]] = {}
+        self._trying: dict[str, asyncio.Task[bool]] = {}
+        self._resting: dict[str, asyncio.TimerHandle] = {}
         self._loop_task: asyncio.Task[None] | None = None
 
     async def start(self, execute: Execute, takes: Takes) -> None:
@@ -43,6 +50,9 @@ class LocalDispatcher:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._loop_task
             self._loop_task = None
+        for timer in self._resting.values():
+            timer.cancel()
+        self._resting.clear()
 
     @property
     def trying(self) -> int:
@@ -72,17 +82,31 @@ class LocalDispatcher:
         free = self._places - len(self._trying)
         if free <= 0:
             return LONGEST_SLEEP  # the end of an execution wakes us
-        now = self._clock.now()
+        now, places = self._clock.now(), takes()
+        exclude = frozenset((*self._trying, *self._resting))
         found = await self._store.runs.claimable(
-            now, agents=takes(), limit=free, exclude=frozenset(self._trying)
+            now, agents=places.free, full=places.full, limit=free, exclude=exclude
         )
         for run_id in found:
             task = asyncio.create_task(execute(run_id), name=f"run_{run_id}")
             self._trying[run_id] = task
-            task.add_done_callback(lambda _, run_id=run_id: self._ended(run_id))  # type: ignore[misc]
+            task.add_done_callback(functools.partial(self._ended, run_id))
         due = await self._store.runs.next_due(now)
         return LONGEST_SLEEP if due is None else min(max(seconds_between(now, due), 0.001), LONGEST_SLEEP)
 
-    def _ended(self, run_id: str) -> None:
+    def _ended(self, run_id: str, task: "asyncio.Task[bool]") -> None:
         self._trying.pop(run_id, None)
+        if task.cancelled() or task.exception() is not None or task.result():
+            self._awake.set()
+            return
+        # Offered again at once it would fail again at once: a look, a claim and a log line, for ever.
+        loop = task.get_loop()
+        self._resting[run_id] = loop.call_later(LONGEST_SLEEP, self._rested, run_id)
+        if len(self._resting) < self._places:
+            self._awake.set()
+        else:
+            loop.call_later(CROWD_PAUSE, self._awake.set)
+
+    def _rested(self, run_id: str) -> None:
+        self._resting.pop(run_id, None)
         self._awake.set()

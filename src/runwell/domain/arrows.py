@@ -81,10 +81,14 @@ def create(command: Create, now: Instant) -> Outcome:
 def claim(run: Run, command: Claim, now: Instant) -> Outcome:
     if run.not_before is not None and run.not_before > now:
         raise IllegalTransition(run.id, run.status, "claim", "its time has not come (not_before)")
+    if run.expires_at is not None and run.expires_at <= now:
+        raise IllegalTransition(run.id, run.status, "claim", "it has expired (expires_at)")
     attempt = run.attempt + 1
+    # What expires is the wait for the first start: a run that is queued again must not be ended by it.
     claimed = replace(
         run, status=RunStatus.RUNNING, attempt=attempt, worker=command.worker, claimed_at=now,
         started_at=run.started_at if run.started_at is not None else now, not_before=None,
+        expires_at=None,
     )  # fmt: skip
     return Outcome(claimed, (AttemptStarted(attempt=attempt, worker=command.worker),))
 
@@ -125,10 +129,9 @@ def _cancelled(run: Run, now: Instant, by: str | None) -> Outcome:
 def pause(run: Run, command: Pause, now: Instant) -> Outcome:
     paused = replace(
         run, status=RunStatus.WAITING, question=command.question,
-        expires_at=command.expires_at if command.expires_at is not None else run.expires_at,
-        **_released(run, now),
+        expires_at=command.expires_at, **_released(run, now),
     )  # fmt: skip
-    return Outcome(paused, (RunWaiting(question=command.question, expires_at=paused.expires_at),))
+    return Outcome(paused, (RunWaiting(question=command.question, expires_at=command.expires_at),))
 
 
 def answer(run: Run, command: Answer, now: Instant) -> Outcome:

@@ -6,7 +6,7 @@
     │   └── IdempotencyMismatch
     ├── NotFound ........... RunNotFound · AgentNotFound · ThreadNotFound · KeyNotFound
     ├── Conflict ........... the request is right, the moment is not
-    │   ├── IllegalTransition · RunNotFinal · RunNotWaiting · ThreadBusy
+    │   ├── IllegalTransition · RunNotFinal · RunNotWaiting · QuestionChanged · ThreadBusy
     │   └── StaleRun · AttemptSuperseded (never leave the core)
     ├── Refused ............ Unauthenticated · Forbidden
     ├── Gone ............... LogPruned
@@ -167,6 +167,19 @@ class RunNotWaiting(Conflict):
         super().__init__(
             f"run_{run_id} is {status}: it asks nothing", "Answer a run while its status is `waiting`, once."
         )
+
+
+class QuestionChanged(Conflict):
+    """The answer is to another question than the one the run asks now."""
+
+    code = "question_changed"
+
+    def __init__(self, run_id: str, given: str, asked: str) -> None:
+        super().__init__(
+            f"run_{run_id} asks {asked[:80]!r} now, and this answers {given[:80]!r}",
+            "That question may have its answer already. Read the run again and answer what it asks now.",
+        )
+        self.run_id = run_id
 
 
 class ThreadBusy(Conflict):

@@ -25,13 +25,17 @@ class _Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class InheritedStep(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A step that an earlier run finished and this one need not repeat."""
+    """A step that an earlier run finished and this one need not repeat.
+
+    `text` is what was streamed inside it: it belongs to the output of an agent that only streams.
+    """
 
     key: str
     name: str
     kind: StepKind
     output: Json
     parent: str | None = None
+    text: str = ""
 
 
 class RunCreated(_Event, frozen=True, omit_defaults=True, kw_only=True):

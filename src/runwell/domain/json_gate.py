@@ -88,5 +88,7 @@ def decode(data: Json | bytes) -> Any:
 
 
 def clean_text(text: str) -> str:
-    """Text as a model streamed it, with NUL and lone surrogates replaced by U+FFFD."""
+    """Text as a model streamed it, a plain `str`, with NUL and lone surrogates replaced by U+FFFD."""
+    if type(text) is not str:
+        text = str.__str__(text)  # a subclass's characters: encoders refuse the subclass itself
     return _UNSTORABLE.sub("\ufffd", text)

@@ -53,7 +53,9 @@ class Transition(NamedTuple):
 
 TRANSITIONS = (
     Transition("create", (), _Q, "run.created", "Somebody submits it."),
-    Transition("claim", (_Q,), _R, "attempt.started", "A worker takes it, once `not_before` has come."),
+    Transition(
+        "claim", (_Q,), _R, "attempt.started", "A worker takes it, after `not_before`, before `expires_at`."
+    ),
     Transition("record", (_R,), _R, "output.* step.*", "The attempt says or does something."),
     Transition("pause", (_R,), _W, "run.waiting", "The agent asks; the attempt ends and costs nothing."),
     Transition("answer", (_W,), _Q, "run.resumed", "Somebody answers; the agent runs again from the top."),

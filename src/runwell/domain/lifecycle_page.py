@@ -61,6 +61,7 @@ def _rules() -> list[str]:
         "- `attempt` grows at every claim and is the fence: a write of an older attempt is refused.",
         "- `tries` grows with `try_again` and `lapse` only, and is what `max_attempts` limits.",
         "- `timeout` is the sum of the time spent `running`, over all attempts.",
+        "- `expires_at` limits one wait: for the first start, or, from the ask itself, for an answer.",
         "- Exactly one final event ends every log.",
     ]
 

@@ -22,7 +22,7 @@ class Retelling:
 
     def __init__(self, memory: Memory, attempt: int) -> None:
         self._attempt = attempt
-        self._expected = {lane: deque(said) for lane, said in memory.said.items() if said}
+        self._expected = {step: _Lane(said) for step, said in memory.said.items() if said}
         self._standing: list[Said] = []
         self._finished = set(memory.values)
         self._text = list(memory.text)
@@ -48,9 +48,8 @@ class Retelling:
 
     def finish_step(self, key: str) -> tuple[Event, ...]:
         """What to write before `step.finished`: from then on, what was said in the step stands."""
-        restart = self._restart() if self._expected.get(key) else ()
+        restart = self._restart() if key in self._expected else ()
         self._finished.add(key)
-        self._standing = [event for event in self._standing if event.in_step != key]
         return restart
 
     def end(self) -> tuple[Event, ...]:
@@ -70,7 +69,9 @@ class Retelling:
         return (event,)
 
     def _restart(self) -> tuple[Event, ...]:
-        standing, self._standing = self._standing, []
+        # What was said in a finished step is not void, so it is not said again.
+        standing = [event for event in self._standing if event.in_step not in self._finished]
+        self._standing = []
         self._expected.clear()
         self._text = [(step, text) for step, text in self._text if step in self._finished]
         for event in standing:
@@ -82,13 +83,8 @@ class Retelling:
         lane = self._expected.get(event.in_step)
         if lane is None:
             return event
-        if isinstance(event, TextDelta | ReasoningDelta):
-            rest = _match_text(lane, event)
-        else:
-            rest = None if lane[0] == event else _DIFFERENT
-            if rest is None:
-                lane.popleft()
-        if not lane:
+        rest = lane.take(event)
+        if not lane.left:
             del self._expected[event.in_step]
             if not self._expected and rest is not _DIFFERENT:
                 self._standing_done()
@@ -102,20 +98,38 @@ class Retelling:
 _DIFFERENT = object()
 
 
-def _match_text(lane: deque[Said], event: TextDelta | ReasoningDelta) -> Said | object | None:
-    """Take `event`'s text off the front of `lane`; None when it was all there."""
-    text = event.text
-    while text and lane:
-        head = lane[0]
-        if type(head) is not type(event) or not isinstance(head, TextDelta | ReasoningDelta):
+class _Lane:
+    """What the log holds of one step, from the first character that has not been said again.
+
+    Positions are counted instead of cutting what is left each time: a long text told again in small
+    pieces would be copied once per piece.
+    """
+
+    def __init__(self, said: list[Said]) -> None:
+        self.left = deque(said)
+        self._at = 0
+
+    def take(self, event: Said) -> Said | object | None:
+        """None when the log holds `event`, the new part of it, or `_DIFFERENT`."""
+        if isinstance(event, TextDelta | ReasoningDelta):
+            return self._take_text(event)
+        if self._at or self.left[0] != event:
             return _DIFFERENT
-        if head.text.startswith(text):
-            lane.popleft()
-            if len(head.text) > len(text):
-                lane.appendleft(replace(head, text=head.text[len(text) :]))
-            return None
-        if not text.startswith(head.text):
-            return _DIFFERENT
-        text = text[len(head.text) :]
-        lane.popleft()
-    return replace(event, text=text) if text else None
+        self.left.popleft()
+        return None
+
+    def _take_text(self, event: TextDelta | ReasoningDelta) -> Said | object | None:
+        start, end = 0, len(event.text)
+        while start < end and self.left:
+            head = self.left[0]
+            if type(head) is not type(event) or not isinstance(head, TextDelta | ReasoningDelta):
+                return _DIFFERENT
+            size = min(end - start, len(head.text) - self._at)
+            if event.text[start : start + size] != head.text[self._at : self._at + size]:
+                return _DIFFERENT
+            start += size
+            self._at += size
+            if self._at == len(head.text):
+                self.left.popleft()
+                self._at = 0
+        return replace(event, text=event.text[start:]) if start < end else None

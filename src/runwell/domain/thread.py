@@ -46,17 +46,21 @@ class Thread(msgspec.Struct, frozen=True, kw_only=True):
     messages: int = 0
 
 
-def seen_by(messages: list[Message], run_id: str, *, in_order: bool) -> list[Message]:
-    """What a run's agent sees of its thread: what came before its own input, which is last.
+def seen_by(
+    messages: list[Message], own: Message, *, in_order: bool, started_at: Instant | None
+) -> list[Message]:
+    """What a run's agent sees of its thread: what came before `own`, its input, which is last.
 
     A run that waited its turn also sees the answers that earlier runs gave after its input came,
-    but not the inputs of those that wait behind it.
+    but not the inputs of those that wait behind it. A retry sees what the original saw: `own` is the
+    original's input, and what came after `started_at`, the original's first start, is left out.
     """
-    own = next((m for m in messages if m.run_id == run_id and m.role is Role.USER), None)
-    if own is None:
-        return messages
     before = [m for m in messages if m.position < own.position]
+    if not in_order:
+        return [*before, own]
     answers = [
-        m for m in messages if m.position > own.position and m.role is not Role.USER and m.run_id != run_id
-    ]
-    return [*before, *(answers if in_order else ()), own]
+        m for m in messages
+        if m.position > own.position and m.role is not Role.USER
+        and m.run_id != own.run_id and (started_at is None or m.at <= started_at)
+    ]  # fmt: skip
+    return [*before, *answers, own]

@@ -5,17 +5,28 @@ from typing import Any
 
 from runwell.domain import json_gate
 from runwell.domain.commands import Answer, AskCancel, Cancel, Command
-from runwell.domain.errors import AttemptSuperseded, RunNotFinal, RunNotWaiting, StaleRun
-from runwell.domain.events import InheritedStep, RunCreated
+from runwell.domain.errors import AttemptSuperseded, QuestionChanged, RunNotFinal, RunNotWaiting, StaleRun
+from runwell.domain.events import (
+    InheritedStep,
+    OutputRestarted,
+    RunCreated,
+    RunResumed,
+    StepFinished,
+    TextDelta,
+)
+from runwell.domain.json_gate import Json
 from runwell.domain.lifecycle import decide
-from runwell.domain.memory import remember
+from runwell.domain.memory import Memory
 from runwell.domain.run import Run, RunStatus
 from runwell.domain.step import StepStatus
+from runwell.domain.thread import IfBusy
 from runwell.engine.core import Core
 from runwell.engine.submit import Submission, submit
 from runwell.ports.store import Added
 
 PAGE = 1_000
+_KEPT = frozenset(event.type for event in (RunCreated, RunResumed, StepFinished, TextDelta, OutputRestarted))
+"""What a retry inherits can be told from these."""
 
 
 async def _change(core: Core, owner: str, run_id: str, choose: Callable[[Run], Command | None]) -> Run:
@@ -36,16 +47,19 @@ async def _change(core: Core, owner: str, run_id: str, choose: Callable[[Run], C
             continue  # the attempt ended, or the run changed, between the read and the commit
 
 
-async def answer(core: Core, owner: str, run_id: str, value: Any) -> Run:
+async def answer(core: Core, owner: str, run_id: str, value: Any, key: str | None = None) -> Run:
     """Give a waiting run what it asked for; it is queued again.
 
-    Raises `RunNotFound`, `RunNotWaiting`, `InvalidJson`.
+    `key` is the key of the question that is answered: an answer sent twice must not be taken for the
+    answer to the next one. Raises `RunNotFound`, `RunNotWaiting`, `QuestionChanged`, `InvalidJson`.
     """
     document = json_gate.encode(value)
 
     def choose(run: Run) -> Command:
         if run.status is not RunStatus.WAITING:
             raise RunNotWaiting(run.id, run.status)
+        if key is not None and run.question is not None and run.question.key != key:
+            raise QuestionChanged(run.id, key, run.question.key)
         return Answer(answer=document)
 
     return await _change(core, owner, run_id, choose)
@@ -85,6 +99,7 @@ async def retry(core: Core, owner: str, run_id: str) -> Added:
     first = (await core.store.events.read(run.id, 0, 1))[0].event
     if not isinstance(first, RunCreated):
         raise AssertionError("a log begins with run.created")
+    steps, answers = await _left_behind(core, run)
     return await submit(
         core,
         Submission(
@@ -93,29 +108,34 @@ async def retry(core: Core, owner: str, run_id: str) -> Added:
             agent=run.agent,
             source=run.source,
             thread_id=run.thread_id,
+            if_busy=IfBusy.QUEUE if run.in_order else IfBusy.TOGETHER,
             concurrency_key=run.concurrency_key,
             metadata=run.metadata,
             priority=run.priority,
             timeout=run.timeout,
             max_attempts=run.max_attempts,
             retry_of=run.id,
-            steps=await _finished_steps(core, run),
-            answers=await _given_answers(core, run),
+            steps=steps,
+            answers=answers,
         ),
     )
 
 
-async def _finished_steps(core: Core, run: Run) -> tuple[InheritedStep, ...]:
-    return tuple(
-        InheritedStep(key=step.key, name=step.name, kind=step.kind, output=step.output, parent=step.parent)
+async def _left_behind(core: Core, run: Run) -> tuple[tuple[InheritedStep, ...], dict[str, Json]]:
+    """Finished steps, with the text that was said in each, and the answers that were given."""
+    after, memory = 0, Memory()
+    while page := await core.store.events.read(run.id, after, PAGE):
+        memory.add(line for line in page if line.type in _KEPT)
+        after = page[-1].seq
+    said: dict[str | None, list[str]] = {}
+    for key, text in memory.text:
+        said.setdefault(key, []).append(text)
+    steps = tuple(
+        InheritedStep(
+            key=step.key, name=step.name, kind=step.kind, output=step.output, parent=step.parent,
+            text="".join(said.get(step.key, ())),
+        )
         for step in await core.store.steps.of(run.id)
         if step.status is StepStatus.FINISHED and step.output is not None
-    )
-
-
-async def _given_answers(core: Core, run: Run) -> dict[str, json_gate.Json]:
-    after, answers = 0, {}
-    while page := await core.store.events.read(run.id, after, PAGE):
-        answers.update(remember(line for line in page if line.type.startswith("run.")).answers)
-        after = page[-1].seq
-    return answers
+    )  # fmt: skip
+    return steps, memory.answers

@@ -21,7 +21,8 @@ from runwell.ports.store import Added, Idempotency, NewMessage
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller wants run. Durations are seconds; `input` and `metadata` are plain JSON values.
 
-    `timeout` None takes the agent's; `agent` None takes the first one served.
+    `timeout` None takes the agent's; `agent` None takes the first one served; `max_attempts` None is
+    3, or as many as the agent's own `retries` need.
     """
 
     owner: str
@@ -35,13 +36,16 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     not_before: Instant | None = None
     timeout: float | None = None
-    max_attempts: int = 3
+    max_attempts: int | None = None
     expires_in: float | None = None
     idempotency: Idempotency | None = None
     retry_of: str | None = None
     continues: str | None = None
     steps: tuple[InheritedStep, ...] = ()
     answers: dict[str, Json] = {}
+
+
+DEFAULT_ATTEMPTS = 3
 
 
 async def submit(core: Core, wanted: Submission) -> Added:
@@ -52,6 +56,7 @@ async def submit(core: Core, wanted: Submission) -> Added:
     """
     now = core.clock.now()
     spec = await _agent(core, wanted)
+    attempts = _attempts(core, wanted, spec)
     _check(core, wanted)
     document = json_gate.encode(wanted.input)
     _check_input(core, spec, wanted.input)
@@ -60,7 +65,7 @@ async def submit(core: Core, wanted: Submission) -> Added:
         # A retry repeats the work, not the message: it is in the thread already.
         message = NewMessage(Role.USER, document)
     return await core.store.runs.add(
-        decide(None, _create(wanted, spec, document, now), now),
+        decide(None, _create(wanted, spec, attempts, document, now), now),
         now,
         if_busy=wanted.if_busy,
         message=message,
@@ -68,7 +73,7 @@ async def submit(core: Core, wanted: Submission) -> Added:
     )
 
 
-def _create(wanted: Submission, spec: AgentSpec, document: Json, now: Instant) -> Create:
+def _create(wanted: Submission, spec: AgentSpec, attempts: int, document: Json, now: Instant) -> Create:
     return Create(
         id=new_id(now),
         owner=wanted.owner,
@@ -83,7 +88,7 @@ def _create(wanted: Submission, spec: AgentSpec, document: Json, now: Instant) -
         not_before=wanted.not_before,
         expires_at=after(now, wanted.expires_in) if wanted.expires_in is not None else None,
         timeout=wanted.timeout if wanted.timeout is not None else spec.timeout,
-        max_attempts=wanted.max_attempts,
+        max_attempts=attempts,
         definition=Json(msgspec.json.encode(spec.definition)) if spec.definition else None,
         retry_of=wanted.retry_of,
         continues=wanted.continues,
@@ -100,11 +105,23 @@ async def _agent(core: Core, wanted: Submission) -> AgentSpec:
         return default
     if default is not None and default.name == wanted.agent:
         return default
+    served = core.catalog.find(wanted.agent, None) if core.catalog is not None else None
+    if served is not None and served.spec.definition is None:
+        return served.spec  # no owner can have made another of that name: no need to read
     spec = await core.store.agents.get(wanted.agent, wanted.owner)
     if spec is None:
         known = await core.store.agents.all(wanted.owner)
         raise AgentNotFound(wanted.agent, tuple(each.name for each in known))
     return spec
+
+
+def _attempts(core: Core, wanted: Submission, spec: AgentSpec) -> int:
+    most = core.limits.most_attempts
+    if wanted.max_attempts is None:
+        return min(max(DEFAULT_ATTEMPTS, spec.retries + 1), most)
+    if not 1 <= wanted.max_attempts <= most:
+        raise InvalidInput("$.max_attempts", f"must be between 1 and {most}")
+    return wanted.max_attempts
 
 
 def _check_input(core: Core, spec: AgentSpec, value: Any) -> None:
@@ -120,8 +137,6 @@ def _check(core: Core, wanted: Submission) -> None:
     limits = core.limits
     if not -100 <= wanted.priority <= 100:
         raise InvalidInput("$.priority", "must be between -100 and 100")
-    if not 1 <= wanted.max_attempts <= limits.most_attempts:
-        raise InvalidInput("$.max_attempts", f"must be between 1 and {limits.most_attempts}")
     for name, seconds in (("timeout", wanted.timeout), ("expires_in", wanted.expires_in)):
         if seconds is not None and not 0 < seconds <= limits.longest_timeout:
             raise InvalidInput(

@@ -4,14 +4,28 @@ Whatever a dispatcher does twice is harmless: the claim's fence decides.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-Execute = Callable[[str], Coroutine[Any, Any, None]]
-"""Try the run with this id: claim it, drive it to the end of the attempt. Never raises."""
+Execute = Callable[[str], Coroutine[Any, Any, bool]]
+"""Try the run with this id: claim it, drive it to the end of the attempt. Never raises.
+
+False: it could not be claimed, and the reason may still hold in a moment, so it is left alone for a
+while. Having no place for its agent is no such reason: `Takes` says so.
+"""
 
 
-Takes = Callable[[], frozenset[str]]
-"""The names of the code agents whose runs can be tried here now."""
+class Places(NamedTuple):
+    """The agents served, by name: with a place `free`, and `full`: with as many runs as they may have.
+
+    A run that carries its own definition may be tried although its agent is in neither.
+    """
+
+    free: frozenset[str]
+    full: frozenset[str]
+
+
+Takes = Callable[[], Places]
+"""Whose runs can be tried here now."""
 
 
 class Dispatcher(Protocol):

@@ -110,15 +110,22 @@ class Runs(Protocol):
         ...
 
     async def claimable(
-        self, now: Instant, *, agents: frozenset[str], limit: int, exclude: frozenset[str]
+        self,
+        now: Instant,
+        *,
+        agents: frozenset[str],
+        limit: int,
+        exclude: frozenset[str],
+        full: frozenset[str] = frozenset(),
     ) -> list[str]:
         """Ids of queued runs that may start now, best first: higher priority, then queued earlier.
 
-        Only runs of the named `agents` and those that carry their own `definition`; not `exclude`.
+        Only runs of the named `agents` and those that carry their own `definition`; none of an agent
+        named in `full`, which has no place left here, and not `exclude`.
 
-        May start: `not_before` has come; with `in_order`, no earlier live run in its thread; with a
-        `concurrency_key`, no running run of the same owner and key. Of several that exclude each
-        other only the first is named.
+        May start: `not_before` has come and `expires_at` has not; with `in_order`, no earlier live
+        run in its thread; with a `concurrency_key`, no running run of the same owner and key. Of
+        several that exclude each other only the first is named.
         """
         ...
 
@@ -128,7 +135,8 @@ class Runs(Protocol):
         ...
 
     async def expired(self, now: Instant, limit: int) -> list[Run]:
-        """Queued or waiting runs whose `expires_at` ≤ now."""
+        """Queued or waiting runs whose `expires_at` ≤ now. This and the two below pass over rows
+        that cannot be read, and log them."""
         ...
 
     async def held(self, workers: frozenset[str] | None = None) -> list[Run]:
@@ -194,6 +202,12 @@ class Threads(Protocol):
 
     async def messages(self, thread_id: str, *, after: int = 0, limit: int) -> list[Message]:
         """By position, from `after` (exclusive)."""
+        ...
+
+    async def seen_by(self, run: Run, limit: int) -> list[Message]:
+        """What the run's agent sees of its thread, see `domain.thread.seen_by`: of what came before
+        its input the newest, about `limit` in all. A run whose input is not there sees the newest
+        messages. Raises `ThreadNotFound`."""
         ...
 
 

@@ -11,41 +11,41 @@ import asyncio
 import logging
 import random
 import threading
-import traceback
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from runwell.domain import json_gate
 from runwell.domain.commands import Command, Fail, HandBack, Pause, Stop, Succeed, TimeOut, TryAgain
 from runwell.domain.errors import (
     AttemptSuperseded,
     IllegalTransition,
-    InvalidJson,
     RunNotFound,
     RunwellError,
     StaleRun,
     Unavailable,
 )
-from runwell.domain.events import RunCreated
+from runwell.domain.events import LoggedEvent, RunCreated
 from runwell.domain.instant import after
+from runwell.domain.json_gate import Json
 from runwell.domain.lifecycle import decide
-from runwell.domain.memory import Memory, remember
+from runwell.domain.memory import Memory
 from runwell.domain.retelling import Retelling
 from runwell.domain.retry import backoff
-from runwell.domain.run import Reason, Run, RunError
-from runwell.domain.thread import Message, Role, seen_by
+from runwell.domain.run import Reason, Run
+from runwell.domain.thread import Message, Role
 from runwell.ports.agent import Agent, AgentCatalog, AgentFailed, Suspended
 from runwell.ports.clock import Clock
 from runwell.ports.store import NewMessage, Store
-from runwell.worker.agent_loop import AgentLoop, AgentLoops, Handle
+from runwell.worker.agent_loop import AgentLoops, Handle
 from runwell.worker.context import BlockingContext, RunContext
+from runwell.worker.outcome import failure, written, written_text
 from runwell.worker.recorder import RETRY_EVERY, Recorder
-from runwell.worker.session import Session, words_of
+from runwell.worker.session import Session
 
 LOG = logging.getLogger(__name__)
 
-LOG_PAGE = 5_000
+LOG_PAGE = 1_000
+"""Lines of an earlier attempt's log that are folded at once; between pages others get their turn."""
 MESSAGES = 1_000
 TIMEOUT_GRACE = 0.5
 """Seconds an agent has to let go at its deadline, which must hold within a second."""
@@ -82,8 +82,10 @@ class Attempt:
         self._desk = desk
         self._run = run
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        self._loop: AgentLoop | None = None
         self._session: Session | None = None
+        left = run.time_left(desk.clock.now())
+        # On the loop's own clock, and taken before the agent begins.
+        self._deadline = None if left is None else asyncio.get_running_loop().time() + left
 
     def end(self, ending: Ending) -> None:
         """Ask the attempt to end, from the worker's loop; the first wish counts."""
@@ -99,7 +101,7 @@ class Attempt:
             LOG.exception("run_%s: attempt %d broke", self._run.id, self._run.attempt)
             if self._session is not None:
                 self._session.recorder.seal()
-            await self._close(self._failure(error))
+            await self._close(failure(error))
 
     async def _drive(self) -> None:
         while True:
@@ -113,7 +115,7 @@ class Attempt:
                     await self._close(_COMMANDS[self._ending.result()]())
                     return
             except (RunwellError, AgentFailed) as error:
-                await self._close(self._failure(error))
+                await self._close(failure(error))
                 return
         if self._ending.done():  # cancelled, or the server stops: not worth beginning
             await self._close(_COMMANDS[self._ending.result()]())
@@ -138,10 +140,9 @@ class Attempt:
         created = log[0].event
         if not isinstance(created, RunCreated):
             raise AssertionError("a log begins with run.created")
-        if run.attempt > 1:
-            while page := await desk.store.events.read(run.id, log[-1].seq, LOG_PAGE):
-                log += page
-        memory = remember(log) if run.attempt > 1 or created.steps or created.answers else Memory()
+        memory = Memory()
+        if run.attempt > 1 or created.steps or created.answers:
+            memory = await self._remember(log)
         messages = await self._messages(created.input)
         recorder = Recorder(
             desk.store,
@@ -153,38 +154,51 @@ class Attempt:
         )
         return agent, Session(run, created.input, messages, memory, recorder, desk.clock)
 
-    async def _messages(self, input: json_gate.Json) -> list[Message]:
+    async def _remember(self, log: list[LoggedEvent]) -> Memory:
+        """What earlier attempts left behind; `log` is its first line."""
+        memory = Memory()
+        memory.add(log)
+        if self._run.attempt > 1:
+            while log := await self._desk.store.events.read(self._run.id, log[-1].seq, LOG_PAGE):
+                memory.add(log)
+                await asyncio.sleep(0)
+        return memory
+
+    async def _messages(self, input: Json) -> list[Message]:
         """What the agent sees of its thread; without one, just its input."""
         run, threads = self._run, self._desk.store.threads
         if run.thread_id is None:
             return [Message(position=1, role=Role.USER, content=input, at=run.created_at, run_id=run.id)]
-        thread = await threads.get(run.thread_id, run.owner)
-        after = max(0, thread.messages - MESSAGES)
-        messages = await threads.messages(run.thread_id, after=after, limit=MESSAGES)
-        return seen_by(messages, run.id, in_order=run.in_order)
+        return await threads.seen_by(run, MESSAGES)
 
     def _begin(self, agent: Agent, session: Session) -> Handle:
-        handle = Handle(asyncio.get_running_loop())
+        handle, limit = Handle(asyncio.get_running_loop()), self._desk.max_output
         if agent.blocking:
             thread = threading.Thread(
                 target=_call_blocking,
-                args=(agent, session, handle),
+                args=(agent, session, handle, limit),
                 name=f"run_{session.run.id}",
                 daemon=True,
             )
             thread.start()
         else:
-            self._loop = self._desk.loops.current
-            context = RunContext(session)
-            self._loop.begin(handle, lambda: agent.call(context))
+            context = RunContext(session, self._desk.loops.step_threads)
+
+            async def call() -> Json | Fail | None:
+                return written(await agent.call(context), limit)
+
+            self._desk.loops.current.begin(handle, call)
         return handle
 
     async def _watch(self, handle: Handle) -> Ending:
         """Until the agent ends or must."""
+        elapsed = asyncio.get_running_loop().time
         while True:
             left = self._run.time_left(self._desk.clock.now())
-            if left is not None and left <= 0:
-                return Ending.TIMED_OUT
+            if left is not None and self._deadline is not None:
+                left = min(left, self._deadline - elapsed())  # a clock set back gives nobody more time
+                if left <= 0:
+                    return Ending.TIMED_OUT
             ends: set[asyncio.Future[Any]] = {handle.done, self._ending}
             await asyncio.wait(ends, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if handle.done.done():
@@ -195,7 +209,7 @@ class Attempt:
     def _interrupt(self, handle: Handle) -> None:
         if self._session is not None:
             self._session.cancelled = True
-        handle.interrupt(self._loop)
+        handle.interrupt()
 
     async def _let_go(self, handle: Handle, ending: Ending) -> None:
         """Interrupt the agent and give it the grace to unwind; then it is cut off."""
@@ -204,11 +218,14 @@ class Attempt:
         done, _ = await asyncio.wait({handle.done}, timeout=grace)
         if not done:
             LOG.warning("run_%s: its agent does not let go after %g s and is cut off", self._run.id, grace)
-            if self._loop is not None and not handle.reached:
-                self._desk.loops.replace(self._loop)
+            if handle.loop is not None and not handle.reached:
+                self._desk.loops.replace(handle.loop)
+            handle.interrupt()  # it may have swallowed the first
 
     async def _finish(self, handle: Handle, ending: Ending, session: Session, agent: Agent) -> None:
         value, error = handle.done.result() if handle.done.done() else (None, Suspended())
+        if ending is Ending.SHUT_DOWN and error is None and not (session.told or handle.told):
+            ending = Ending.RETURNED  # it did not even notice: its work is whole, and need not be done again
         returned = ending is Ending.RETURNED and error is None and session.question is None
         self._run = await session.recorder.end(complete=returned)
         if self._ending.done() and self._ending.result() is Ending.SUPERSEDED:
@@ -224,7 +241,7 @@ class Attempt:
     ) -> Command:
         """The one command that closes this attempt."""
         if session.recorder.fault is not None and ending in (Ending.RETURNED, Ending.BROKEN):
-            return self._failure(session.recorder.fault)
+            return failure(session.recorder.fault)
         if ending is Ending.CANCELLED:
             return Stop()
         if ending is Ending.TIMED_OUT:
@@ -234,40 +251,15 @@ class Attempt:
         if session.question is not None:
             return Pause(question=session.question, expires_at=session.question_expires_at)
         if error is None:
-            return self._success(value, session)
+            if value is None:
+                value = written_text(session.recorder.text(), self._desk.max_output)
+            return value if isinstance(value, Fail) else Succeed(output=value)
         if isinstance(error, Suspended):
             error = AgentFailed(Reason.ERROR, "the agent raised Suspended by itself")
-        failure = self._failure(error)
+        failed = failure(error)
         if self._run.tries < agent.spec.retries and self._run.tries + 1 < self._run.max_attempts:
-            return TryAgain(error=failure.error, delay=backoff(self._run.tries + 1, random.random()))  # noqa: S311
-        return failure
-
-    def _success(self, value: Any, session: Session) -> Command:
-        if value is None:
-            value = session.recorder.text() or None
-        try:
-            output = json_gate.encode_any(value)
-        except InvalidJson as error:
-            return Fail(
-                reason=Reason.ERROR, error=RunError(error.code, f"the agent's output: {error.message}")
-            )
-        size = memoryview(output).nbytes
-        if size > self._desk.max_output:
-            message = f"the output has {size} bytes; the limit is {self._desk.max_output}"
-            return Fail(reason=Reason.OUTPUT_TOO_LARGE, error=RunError(Reason.OUTPUT_TOO_LARGE, message))
-        return Succeed(output=output)
-
-    def _failure(self, error: BaseException) -> Fail:
-        if isinstance(error, AgentFailed):
-            return Fail(
-                reason=error.reason, error=RunError(error.reason, json_gate.clean_text(str(error.message)))
-            )
-        trace = "".join(traceback.format_exception(error))[-8_000:]
-        message = words_of(error)
-        return Fail(
-            reason=Reason.ERROR,
-            error=RunError(type(error).__name__, message[:4_000], json_gate.clean_text(trace)),
-        )
+            return TryAgain(error=failed.error, delay=backoff(self._run.tries + 1, random.random()))  # noqa: S311
+        return failed
 
     async def _close(self, command: Command, message: NewMessage | None = None) -> None:
         """Commit the end, deciding again when something came in between (a cancel request)."""
@@ -298,10 +290,10 @@ _COMMANDS: dict[Ending, type[Stop | HandBack]] = {Ending.CANCELLED: Stop, Ending
 """What closes an attempt that ends before its agent has begun."""
 
 
-def _call_blocking(agent: Agent, session: Session, handle: Handle) -> None:
+def _call_blocking(agent: Agent, session: Session, handle: Handle, limit: int) -> None:
     """The body of a blocking agent's thread."""
     try:
-        value = agent.call_blocking(BlockingContext(session))
+        value = written(agent.call_blocking(BlockingContext(session)), limit)
     except BaseException as error:  # noqa: BLE001 - whatever ends an agent is reported, not raised here
         handle.finish(None, error)
     else:

@@ -14,7 +14,7 @@ import msgspec
 
 from runwell.domain import json_gate
 from runwell.domain.events import StepFailed, StepFinished, StepStarted
-from runwell.domain.instant import Instant, after
+from runwell.domain.instant import Instant
 from runwell.domain.json_gate import Json
 from runwell.domain.memory import Memory
 from runwell.domain.run import Question, Run, RunError
@@ -22,6 +22,7 @@ from runwell.domain.step import StepKind
 from runwell.domain.thread import Message
 from runwell.ports.agent import AskInsideStep, Suspended
 from runwell.ports.clock import Clock
+from runwell.worker.checks import deadline
 from runwell.worker.recorder import Recorder, promise
 
 CURRENT_STEP: Final[ContextVar[str | None]] = ContextVar("runwell_step", default=None)
@@ -32,11 +33,16 @@ MISSING: Final = object()
 
 def words_of(error: BaseException) -> str:
     """An exception's message, storable; its class's name if its own words fail."""
+    return readable(error, json_gate.clean_text(type(error).__name__))
+
+
+def readable(value: object, otherwise: str) -> str:
+    """`str(value)`, storable; `otherwise` when there is nothing to read."""
     try:
-        words = str(error)
+        words = str(value)
     except Exception:  # noqa: BLE001 - a broken __str__ must not cost the run its end
         words = ""
-    return json_gate.clean_text(words) or type(error).__name__
+    return json_gate.clean_text(words) or otherwise
 
 
 class OpenStep(msgspec.Struct, frozen=True):
@@ -61,6 +67,8 @@ class Session:
         self.messages = messages
         self.recorder = recorder
         self.cancelled = False
+        self.told = False
+        """Whether the agent has seen that it is cancelled: what it returns then may be half of it."""
         self.question: Question | None = None
         self.question_expires_at: Instant | None = None
         self._memory = memory
@@ -69,6 +77,12 @@ class Session:
         self._uses: Counter[str] = Counter()
         self._open: dict[str, OpenStep] = {}
         self._calls = itertools.count(1)
+
+    def over(self) -> bool:
+        """Whether the attempt ends before its agent does; whoever asks has been told."""
+        if self.cancelled:
+            self.told = True
+        return self.cancelled
 
     def next_key(self, name: str) -> str:
         """`name`, then `name#2`, `name#3` …: the n-th use in this attempt is the n-th in every one."""
@@ -86,10 +100,14 @@ class Session:
         return MISSING if document is None else json_gate.decode(document)
 
     def open_step(self, key: str, name: str, kind: StepKind) -> OpenStep:
-        """Raises `Suspended` when the attempt is ending, `ValueError` for a key that is in use now."""
+        """Raises `Suspended` when the attempt is ending, `ValueError` for a key that is in use now.
+
+        After a question, steps that are being done may still begin steps of their own: the end of
+        the attempt waits for them, and what they have done is paid for.
+        """
         step = OpenStep(key, name, kind, CURRENT_STEP.get(), self._clock.now(), promise())
         with self._lock:
-            if self.question is not None:
+            if self.question is not None and step.parent not in self._open:
                 raise Suspended
             if key in self._open:
                 raise ValueError(f"step {key!r} is running already: give concurrent steps their own key=")
@@ -116,7 +134,8 @@ class Session:
     def fail_step(self, step: OpenStep, error: BaseException) -> None:
         """Note the failure; a failed or interrupted step is not remembered."""
         interrupted = not isinstance(error, Exception)
-        fault = RunError("interrupted" if interrupted else type(error).__name__, words_of(error)[:2_000])
+        code = "interrupted" if interrupted else json_gate.clean_text(type(error).__name__)
+        fault = RunError(code, words_of(error)[:2_000])
         try:
             self.recorder.put(
                 StepFailed(
@@ -145,7 +164,11 @@ class Session:
         return MISSING if document is None else json_gate.decode(document)
 
     def ask(self, key: str, question: Any, schema: dict[str, Any] | None, expires_in: float | None) -> None:
-        """Put the question; from here on the attempt only ends. A second question waits its turn."""
+        """Put the question; from here on the attempt only ends. A second question waits its turn.
+
+        Raises `InvalidJson`, `TypeError` or `ValueError` before anything is put.
+        """
+        expires_at = None if expires_in is None else deadline(self._clock.now(), expires_in)
         asked = Question(
             key=key,
             question=json_gate.encode_any(question),
@@ -154,5 +177,4 @@ class Session:
         with self._lock:
             if self.question is None:
                 self.question = asked
-                if expires_in is not None:
-                    self.question_expires_at = after(self._clock.now(), expires_in)
+                self.question_expires_at = expires_at

@@ -26,6 +26,7 @@ MADE = {
     errors.IllegalTransition: (ID, "failed", "cancel"),
     errors.RunNotFinal: (ID, "queued", "deleted"),
     errors.RunNotWaiting: (ID, "queued"),
+    errors.QuestionChanged: (ID, "ask", "ask#2"),
     errors.ThreadBusy: (ID, ID),
     errors.StaleRun: (ID,),
     errors.AttemptSuperseded: (ID, 1),

@@ -52,6 +52,15 @@ async def test_a_run_is_answered_once(house: House):
     assert {answer.json.get("code") for answer in answers} == {None, "run_not_waiting"}
 
 
+async def test_an_answer_to_another_question_is_refused(house: House):
+    run = await house.ask(await house.a_running_run())
+    late = await house.client.post(f"/runs/run_{run.id}/answer", {"answer": 1, "key": "earlier"})
+    assert (late.status, late.json["code"]) == (409, "question_changed")
+    assert late.json["run_id"] == f"run_{run.id}"
+    right = await house.client.post(f"/runs/run_{run.id}/answer", {"answer": 1, "key": "q"})
+    assert (right.status, right.json["status"]) == (202, "queued")
+
+
 @pytest.mark.parametrize("body", [{}, {"anser": 1}, [], {"answer": 1, "more": 2}, {"answer": "\x00"}])
 async def test_an_answer_must_be_one(house: House, body):
     run = await house.ask(await house.a_running_run())

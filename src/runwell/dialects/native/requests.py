@@ -28,8 +28,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class SubmitRun(msgspec.Struct, forbid_unknown_fields=True):
-    """A request for a run. `timeout` counts the time it works, `expires_in` the time until it starts;
-    a higher `priority` starts sooner."""
+    """A request for a run. `timeout` counts the time it works, `expires_in` the time until it
+    first starts; a higher `priority` starts sooner."""
 
     input: Annotated[Any, Meta(description="Any JSON value that fits the agent's input schema")]
     agent: Annotated[str, Meta(description="Default: the first agent served")] | None = None
@@ -40,7 +40,10 @@ class SubmitRun(msgspec.Struct, forbid_unknown_fields=True):
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     not_before: Annotated[str, Meta(extra_json_schema={"format": "date-time"})] | None = None
     timeout: Positive | None = None
-    max_attempts: Annotated[int, Meta(ge=1, le=100)] = 3
+    max_attempts: (
+        Annotated[int, Meta(ge=1, le=100, description="Default: 3, or the agent's retries + 1 if more")]
+        | None
+    ) = None
     expires_in: Positive | None = None
 
     def submission(self, owner: str, idempotency: Idempotency | None) -> Submission:
@@ -70,7 +73,11 @@ class SubmitRun(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AnswerRun(msgspec.Struct, forbid_unknown_fields=True):
+    """With the `key` of the question that was read, an answer that comes too late, or a second time,
+    is refused instead of answering the next question."""
+
     answer: Annotated[Any, Meta(description="Any JSON value")]
+    key: Annotated[str, Meta(description="The `key` of the run's `question`")] | None = None
 
 
 class PutAgent(msgspec.Struct, forbid_unknown_fields=True):

@@ -16,12 +16,17 @@ _BEST_FIRST = "ORDER BY priority DESC, queued_at, pk"
 _FREE = "status = 'queued' AND not_before IS NULL AND behind = 0 AND concurrency_key IS NULL"
 _KEY = "status = 'queued' AND not_before IS NULL AND behind = 0 AND concurrency_key IS NOT NULL"
 
+# In all of these ?1 is now, ?2 the names of the agents served, ?3 those of them at their limit.
+# What has expired waits for nothing but to be told so: it must not start, even after a standstill.
+_FRESH = "(expires_at IS NULL OR expires_at > ?1)"
+_NOT_FULL = "agent NOT IN (SELECT value FROM json_each(?3))"
 _READY = f"""{_CANDIDATE} INDEXED BY runs_ready
-WHERE {_FREE} AND definition IS NULL AND agent = ? {_BEST_FIRST}"""
+WHERE {_FREE} AND definition IS NULL AND agent = ?2 AND {_FRESH} {_BEST_FIRST}"""
 _READY_DEFINED = f"""{_CANDIDATE} INDEXED BY runs_ready_defined
-WHERE {_FREE} AND definition IS NOT NULL {_BEST_FIRST}"""
+WHERE {_FREE} AND definition IS NOT NULL AND {_NOT_FULL} AND {_FRESH} {_BEST_FIRST}"""
 # A keyed or delayed run may be any agent's; what cannot be tried here now is left out in SQL.
-_SERVED = "(definition IS NOT NULL OR agent IN (SELECT value FROM json_each(?)))"
+_SERVED = f"""{_FRESH} AND {_NOT_FULL}
+    AND (definition IS NOT NULL OR agent IN (SELECT value FROM json_each(?2)))"""
 _WINDOW = 500
 _KEYED = f"""{_CANDIDATE} WHERE {_SERVED} AND pk IN (
     SELECT pk FROM runs INDEXED BY runs_keyed WHERE {_KEY} {_BEST_FIRST} LIMIT {_WINDOW}
@@ -29,7 +34,7 @@ _KEYED = f"""{_CANDIDATE} WHERE {_SERVED} AND pk IN (
 _BEYOND = f"SELECT 1 FROM runs INDEXED BY runs_keyed WHERE {_KEY} LIMIT 1 OFFSET {_WINDOW}"
 # Sorted here: a run is in this index from the moment its time comes until it starts.
 _DUE = f"""{_CANDIDATE} INDEXED BY runs_delayed
-WHERE status = 'queued' AND behind = 0 AND not_before <= ? AND {_SERVED} {_BEST_FIRST}"""
+WHERE status = 'queued' AND behind = 0 AND not_before <= ?1 AND {_SERVED} {_BEST_FIRST}"""
 
 _HELD_KEYS = """SELECT DISTINCT owner, concurrency_key FROM runs INDEXED BY runs_holding_key
 WHERE status = 'running' AND concurrency_key IS NOT NULL"""
@@ -40,7 +45,7 @@ WHERE {_KEY} AND owner = ? AND concurrency_key > ? ORDER BY concurrency_key LIMI
 _NEXT_OWNER = f"""SELECT owner, concurrency_key FROM runs INDEXED BY runs_lanes
 WHERE {_KEY} AND owner > ? ORDER BY owner, concurrency_key LIMIT 1"""
 _LANE_HEAD = f"""{_CANDIDATE} INDEXED BY runs_lanes
-WHERE {_KEY} AND owner = ? AND concurrency_key = ? AND {_SERVED} {_BEST_FIRST} LIMIT 1"""
+WHERE {_KEY} AND owner = ?4 AND concurrency_key = ?5 AND {_SERVED} {_BEST_FIRST} LIMIT 1"""
 _LANES = 2_000
 
 COUNTED = 1_000
@@ -77,21 +82,26 @@ _Lane = tuple[Any, ...]
 
 
 def claimable(
-    reader: Reader, now: Instant, agents: frozenset[str], limit: int, exclude: frozenset[str]
+    reader: Reader,
+    now: Instant,
+    agents: frozenset[str],
+    full: frozenset[str],
+    limit: int,
+    exclude: frozenset[str],
 ) -> list[str]:
     """See `Runs.claimable`. A queued run in `exclude` is being tried: it holds its concurrency key.
 
     All in one snapshot: a claim that is committed meanwhile must not make a key look free whose
     holder was seen neither queued nor running.
     """
-    served = _json(agents)
+    terms = (now, _json(agents), _json(full))
     with reader.snapshot():
         taken = _taken_keys(reader, exclude)
         best = heapq.merge(
-            *(reader.each(_READY, (agent,)) for agent in agents),
-            reader.each(_READY_DEFINED),
-            _keyed(reader, served, taken),
-            reader.each(_DUE, (now, served)),
+            *(reader.each(_READY, (now, agent)) for agent in agents - full),
+            reader.each(_READY_DEFINED, terms),
+            _keyed(reader, terms, taken),
+            reader.each(_DUE, terms),
         )
         found: list[str] = []
         for _, _, _, id, owner, key in best:
@@ -120,23 +130,23 @@ def _taken_keys(reader: Reader, exclude: frozenset[str]) -> set[_Lane]:
     return taken
 
 
-def _keyed(reader: Reader, served: str, taken: set[_Lane]) -> Iterator[Row]:
+def _keyed(reader: Reader, terms: Row, taken: set[_Lane]) -> Iterator[Row]:
     """Runs with a concurrency key, best first: at least the first of every key that is free.
 
     The plain order does for a while. When the window is over and more are wanted, most of them wait
     for a few keys, and it is quicker to go from key to key and look at each first run.
     """
-    yield from reader.each(_KEYED, (served,))
+    yield from reader.each(_KEYED, terms)
     if reader.one(_BEYOND) is not None:
-        yield from sorted(_lane_heads(reader, served, taken))
+        yield from sorted(_lane_heads(reader, terms, taken))
 
 
-def _lane_heads(reader: Reader, served: str, taken: set[_Lane]) -> Iterator[Row]:
+def _lane_heads(reader: Reader, terms: Row, taken: set[_Lane]) -> Iterator[Row]:
     lane: Row | None = reader.one(_NEXT_OWNER, ("",))
     for _ in range(_LANES):
         if lane is None:
             return
-        if lane not in taken and (head := reader.one(_LANE_HEAD, (*lane, served))) is not None:
+        if lane not in taken and (head := reader.one(_LANE_HEAD, (*terms, *lane))) is not None:
             yield head
         lane = reader.one(_NEXT_KEY, lane) or reader.one(_NEXT_OWNER, (lane[0],))
 

@@ -1,5 +1,9 @@
 """`ports.store.Runs` on SQLite: reads on the loop, writes through the desk."""
 
+import logging
+
+import msgspec
+
 from runwell.domain.errors import RunNotFinal, RunNotFound
 from runwell.domain.instant import Instant
 from runwell.domain.lifecycle import FINAL, Change
@@ -12,9 +16,11 @@ from runwell.store.sqlite.adding import AddRun
 from runwell.store.sqlite.committing import CommitChange
 from runwell.store.sqlite.paging import page_query
 from runwell.store.sqlite.reader import Reader
-from runwell.store.sqlite.rows import MAX_SEQ, RUN_FIELDS, SEQ_BITS, run_of
+from runwell.store.sqlite.rows import MAX_SEQ, RUN_FIELDS, SEQ_BITS, Row, run_of
 from runwell.store.sqlite.transaction import Job, Transaction
 from runwell.store.sqlite.writer import Desk
+
+LOG = logging.getLogger(__name__)
 
 _GET = f"SELECT {RUN_FIELDS} FROM runs WHERE id = ?"
 _GET_OWNED = f"SELECT {RUN_FIELDS} FROM runs WHERE id = ? AND owner = ?"
@@ -31,6 +37,7 @@ class SqliteRuns:
     def __init__(self, reader: Reader, desk: Desk) -> None:
         self._reader = reader
         self._desk = desk
+        self._illegible: set[str] = set()  # said once, not every half second
 
     async def add(
         self,
@@ -70,24 +77,34 @@ class SqliteRuns:
         await self._desk.write(DeleteRun(run_id, owner))
 
     async def claimable(
-        self, now: Instant, *, agents: frozenset[str], limit: int, exclude: frozenset[str]
+        self,
+        now: Instant,
+        *,
+        agents: frozenset[str],
+        limit: int,
+        exclude: frozenset[str],
+        full: frozenset[str] = frozenset(),
     ) -> list[str]:
-        return queue.claimable(self._reader, now, agents, limit, exclude)
+        return queue.claimable(self._reader, now, agents, full, limit, exclude)
 
     async def next_due(self, now: Instant) -> Instant | None:
         return queue.next_due(self._reader, now)
 
     async def expired(self, now: Instant, limit: int) -> list[Run]:
-        return [run_of(row) for row in self._reader.all(_EXPIRED, (now, limit))]
+        return self._legible(self._reader.all(_EXPIRED, (now, limit)))
 
     async def held(self, workers: frozenset[str] | None = None) -> list[Run]:
         # Few: no more than there are places on workers.
-        runs = [run_of(row) for row in self._reader.all(_HELD)]
+        runs = self._legible(self._reader.all(_HELD))
         return runs if workers is None else [run for run in runs if run.worker in workers]
 
     async def every(self, after: str | None, limit: int) -> list[Run]:
         cursor = bytes.fromhex(after) if after is not None else b""
-        return [run_of(row) for row in self._reader.all(_EVERY, (cursor, limit))]
+        while rows := self._reader.all(_EVERY, (cursor, limit)):
+            if runs := self._legible(rows):
+                return runs
+            cursor = rows[-1][0]  # an empty page would be the end
+        return []
 
     async def position(self, run: Run) -> int | None:
         return queue.position(self._reader, run.id)
@@ -97,6 +114,22 @@ class SqliteRuns:
 
     async def forget_idempotency(self, before: Instant, limit: int) -> int:
         return await self._desk.write(ForgetKeys(before, limit))
+
+    def _legible(self, rows: list[Row]) -> list[Run]:
+        """The runs behind rows of all owners, but for rows that cannot be read.
+
+        One damaged row must not keep a server from starting, nor from looking after all others.
+        """
+        runs = []
+        for row in rows:
+            try:
+                runs.append(run_of(row))
+            except (msgspec.MsgspecError, ValueError, KeyError) as error:
+                run_id = row[0].hex()
+                if run_id not in self._illegible:
+                    self._illegible.add(run_id)
+                    LOG.error("run_%s cannot be read and is passed over: %s", run_id, error)
+        return runs
 
 
 class DeleteRun(Job[None]):

@@ -3,7 +3,8 @@
 from runwell.domain.errors import ThreadBusy, ThreadNotFound
 from runwell.domain.instant import Instant
 from runwell.domain.json_gate import EMPTY
-from runwell.domain.thread import Message, Thread
+from runwell.domain.run import Run
+from runwell.domain.thread import Message, Thread, seen_by
 from runwell.ports.signals import SignalKind
 from runwell.ports.store import NewMessage
 from runwell.store.sqlite.messages import NewThread, append_message, insert_thread
@@ -32,6 +33,13 @@ WHERE thread_id = ? AND status IN ('queued', 'running', 'waiting') ORDER BY pk L
 _LET_RUNS_GO = """UPDATE runs SET thread_id = NULL, version = version + 1
 WHERE thread_id = ? RETURNING id"""
 _MESSAGES = f"SELECT {MESSAGE_FIELDS} FROM messages WHERE key > ? AND key <= ? ORDER BY key LIMIT ?"
+
+_OWN = f"""SELECT {MESSAGE_FIELDS} FROM messages
+WHERE key BETWEEN ? AND ? AND run_id = ? AND role = 'user' ORDER BY key DESC LIMIT 1"""
+_NEWEST = f"SELECT {MESSAGE_FIELDS} FROM messages WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?"
+_REPLIES = f"""SELECT {MESSAGE_FIELDS} FROM messages
+WHERE key > ? AND key <= ? AND role != 'user' ORDER BY key LIMIT ?"""
+_EARLIER = "SELECT retry_of, started_at FROM runs WHERE id = ?"
 
 
 class SqliteThreads:
@@ -73,6 +81,37 @@ class SqliteThreads:
         cursor = first + min(max(after, 0), MAX_SEQ)
         rows = self._reader.all(_MESSAGES, (cursor, first | MAX_SEQ, limit))
         return [message_of(row) for row in rows]
+
+    async def seen_by(self, run: Run, limit: int) -> list[Message]:
+        thread_id = run.thread_id or ""
+        found = self._reader.one(_FIND, (bytes.fromhex(thread_id), run.owner))
+        if found is None:
+            raise ThreadNotFound(thread_id)
+        first = found[0] << SEQ_BITS
+        last = first | MAX_SEQ
+        root, started_at = self._original(run)
+        # Backwards: but for a retry, it is one of the newest.
+        row = self._reader.one(_OWN, (first, last, bytes.fromhex(root)))
+        before = self._reader.all(_NEWEST, (first, last if row is None else row[0] - 1, limit))
+        messages = [message_of(each) for each in reversed(before)]
+        if row is None:
+            return messages
+        if run.in_order:
+            messages += [message_of(each) for each in self._reader.all(_REPLIES, (row[0], last, limit))]
+        return seen_by(messages, message_of(row), in_order=run.in_order, started_at=started_at)
+
+    def _original(self, run: Run) -> tuple[str, Instant | None]:
+        """The run that brought the message this run answers, and, for a retry, when that one started."""
+        id, earlier, started_at = run.id, run.retry_of, None
+        while earlier is not None:
+            id = earlier
+            row = self._reader.one(_EARLIER, (bytes.fromhex(id),))
+            if row is None:
+                break  # it was deleted; its message is still there
+            earlier = None if row[0] is None else row[0].hex()
+            # One that was cancelled in the queue has seen nothing, its first retry has.
+            started_at = row[1] if row[1] is not None else started_at
+        return id, started_at
 
 
 class AddThread(Job[Thread]):

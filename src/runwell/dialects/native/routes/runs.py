@@ -124,7 +124,7 @@ async def answer_run(request: Request, run_id: RunId, caller: WritesRuns) -> Res
     """Answer a run that waits."""
     native = native_of(request)
     given = requests.parse(await request.body(), requests.ANSWER_RUN)
-    run = await control.answer(native.core, caller.owner, parse_id(run_id), given.answer)
+    run = await control.answer(native.core, caller.owner, parse_id(run_id), given.answer, given.key)
     return as_response(await native.run_reply(202, run, mount_of(request)))
 
 
@@ -206,7 +206,7 @@ OPERATIONS = (
     Operation(
         "POST", "/runs/{run_id}/answer", answer_run,
         (Answer(202, "It is queued again.", bodies.Run, _SEEN),),
-        "runs", requests.AnswerRun, (404, 409), {"answer": "yes"},
+        "runs", requests.AnswerRun, (404, 409), {"answer": "yes", "key": "ask"},
     ),
     Operation(
         "POST", "/runs/{run_id}/retry", retry_run,

@@ -60,7 +60,8 @@ CREATE INDEX runs_queue ON runs (priority DESC, queued_at, pk)
 CREATE INDEX runs_ready ON runs (agent, priority DESC, queued_at, pk)
     WHERE status = 'queued' AND not_before IS NULL AND behind = 0 AND concurrency_key IS NULL
         AND definition IS NULL;
-CREATE INDEX runs_ready_defined ON runs (priority DESC, queued_at, pk)
+-- With the agent, so that those at their limit are passed over without a look at their rows.
+CREATE INDEX runs_ready_defined ON runs (priority DESC, queued_at, pk, agent)
     WHERE status = 'queued' AND not_before IS NULL AND behind = 0 AND concurrency_key IS NULL
         AND definition IS NOT NULL;
 CREATE INDEX runs_keyed ON runs (priority DESC, queued_at, pk)
