@@ -108,11 +108,16 @@ async def quick(ctx: Context) -> int:
     return 1
 
 
-async def test_an_agent_made_of_a_model_keeps_its_limit_and_starves_nobody(tmp_path: Path) -> None:
+async def test_an_agent_made_of_a_model_keeps_its_limit_and_starves_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer = ModelRunner("writer", ModelAgent(model="m"), concurrency=1)
     async with a_machine(tmp_path / "runs.db", quick, hang, writer, grace=0.1, concurrency=4) as machine:
         find = machine.catalog.find
-        machine.catalog.find = lambda name, given: find("hang" if given else name, None)  # type: ignore[method-assign]
+        hanging = find("hang", None)
+        monkeypatch.setattr(
+            machine.catalog, "find", lambda name, given: hanging if given else find(name, None)
+        )
         looks, claimable = 0, machine.store.runs.claimable
 
         async def counted(*args: Any, **kwargs: Any) -> list[str]:
@@ -120,7 +125,7 @@ async def test_an_agent_made_of_a_model_keeps_its_limit_and_starves_nobody(tmp_p
             looks += 1
             return await claimable(*args, **kwargs)
 
-        machine.store.runs.claimable = counted  # type: ignore[method-assign]
+        monkeypatch.setattr(machine.store.runs, "claimable", counted)
         first = await start(machine, "writer")
         assert first.definition is not None
         await until(machine, first.id, lambda run: run.status is RunStatus.RUNNING)

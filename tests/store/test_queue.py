@@ -225,9 +225,10 @@ async def test_an_agent_without_a_place_is_passed_over(store: Store, fields) -> 
     await a_queued_run(store, NOW + 1, agent="echo", **fields)
     later = NOW + 9
     full = frozenset({"writer", "echo"})
-    options = {"limit": 9, "exclude": frozenset()}
-    assert await store.runs.claimable(later, agents=frozenset(), full=full, **options) == []
-    found = await store.runs.claimable(later, agents=frozenset(), full=frozenset({"echo"}), **options)
+    nobody: frozenset[str] = frozenset()
+    assert await store.runs.claimable(later, agents=nobody, full=full, limit=9, exclude=nobody) == []
+    full = frozenset({"echo"})
+    found = await store.runs.claimable(later, agents=nobody, full=full, limit=9, exclude=nobody)
     assert found == [defined.id]
 
 
