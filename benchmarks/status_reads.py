@@ -2,10 +2,11 @@
 
 import itertools
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from statistics import median
 
+from benchmarks import wrk
 from benchmarks.client import connect, request
 from benchmarks.fill import fill
 from benchmarks.load import Load, press
@@ -53,27 +54,55 @@ class _Target:
 async def measure(plan: Plan) -> list[Figure]:
     counts = [FEW, MANY, *([VERY_MANY] if plan.full else [])]
     with ExitStack() as stack:
-        folder = plan.folder
         targets: dict[int, _Target] = {}
-        size = 0
+        servers: list[tuple[Runwell, str]] = []
         for count in counts:
             plan.tell(f"reads: filling a database with {count:,} runs")
-            database = folder / f"reads-{count}.db"
+            database = plan.folder / f"reads-{count}.db"
             ids = await fill(database, count, ANY)
-            server = stack.enter_context(runwell(folder, database))
+            server = stack.enter_context(runwell(plan.folder, database))
+            servers.append((server, ids[0]))
             targets[count] = _Target(server.process, [_read(server, id) for id in ids[:WATCHED]])
-            size = await _size_of(server, ids[0])
         targets[0] = _Target(server.process, [_read(server, id) for id in ids])
-        plain = stack.enter_context(baseline(folder))
+        size = await _size_of(*servers[0])
+        plain = stack.enter_context(baseline(plan.folder))
         base = _Target(plain, [request("GET", f"/{size}", key="rw_" + "x" * 43)])
-        for target in (base, *targets.values()):
-            await target.press(0.5)
-        for number in range(plan.rounds):
-            await plan.quiet()
-            for target in (base, *targets.values()):
-                await target.round()
-            plan.tell(f"reads: round {number + 1}/{plan.rounds}: {_told((base, *targets.values()))}")
-        return _figures(base, targets, size)
+        await _rounds(plan, [base, *targets.values()])
+        figures = _figures(base, targets, size)
+        if wrk.installed():
+            figures.append(await _second_opinion(plan, *servers[0], plain, size))
+        return figures
+
+
+async def _rounds(plan: Plan, targets: list[_Target]) -> None:
+    for target in targets:
+        await target.press(0.5)
+    for number in range(plan.rounds):
+        await plan.quiet()
+        for target in targets:
+            await target.round()
+        last = [target.rounds[-1] for target in targets]
+        told = ", ".join(f"{load.rate:,.0f}/s ({load.cost:.0f} µs)" for load in last)
+        plan.tell(f"reads: round {number + 1}/{plan.rounds}: {told}")
+
+
+async def _second_opinion(plan: Plan, server: Runwell, id: str, plain: ServerProcess, size: int) -> Figure:
+    """wrk, on one run."""
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(plan.rounds):
+        await plan.quiet()
+        theirs.append(await wrk.rate(plain.port, f"/{size}", server.key, CONNECTIONS, 1))
+        ours.append(await wrk.rate(server.port, f"/runs/{id}", server.key, CONNECTIONS, 1))
+    return Figure(
+        name="reads.wrk",
+        what="Status reads of one run, measured with wrk",
+        unit="/s",
+        measured=ours,
+        baseline=theirs,
+        beside=f"uvicorn, raw ASGI, the same {size} bytes",
+        note="a second opinion; wrk sleeps between answers, our load generator does not",
+    )
 
 
 def _read(server: Runwell, id: str) -> bytes:
@@ -86,11 +115,6 @@ async def _size_of(server: Runwell, id: str) -> int:
     answer = await connection.ask(_read(server, id))
     connection.close()
     return len(answer.body)
-
-
-def _told(targets: Iterable[_Target]) -> str:
-    last = [target.rounds[-1] for target in targets]
-    return ", ".join(f"{load.rate:,.0f}/s ({load.cost:.0f} µs)" for load in last)
 
 
 def _figures(base: _Target, targets: dict[int, _Target], size: int) -> list[Figure]:

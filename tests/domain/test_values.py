@@ -1,5 +1,6 @@
 """Ids, instants, the JSON gate, events as bytes, back-off."""
 
+import random
 from uuid import UUID
 
 import msgspec
@@ -26,6 +27,14 @@ def test_every_spelling_of_an_id_leads_back_to_it(now: int) -> None:
     assert uuid.int >> 80 == now // 1000
     for text in (id, spell("run", id), "wrun_" + spell_crockford(id), "run-" + spell_uuid(id), str(uuid)):
         assert parse_id(text) == id
+
+
+def test_an_agent_that_seeds_the_shared_generator_makes_no_id_twice() -> None:
+    ids = set()
+    for _ in range(3):
+        random.seed(0)
+        ids.add(new_id(NOW))
+    assert len(ids) == 3
 
 
 @pytest.mark.parametrize(
