@@ -20,12 +20,13 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from benchmarks import footprint, log_size, report, runs, status_reads, streams, submits
 from benchmarks.machine import look
 from benchmarks.measurement import Figure, Plan
-from benchmarks.quiet import Quiet
+from benchmarks.quiet import Others, Quiet
 from benchmarks.report import Results
 
 BENCHMARKS: dict[str, Callable[[Plan], Awaitable[list[Figure]]]] = {
@@ -64,7 +65,10 @@ def main() -> int:
 async def _measure(plan: Plan, names: list[str]) -> list[Figure]:
     figures: list[Figure] = []
     for name in names:
-        figures += await BENCHMARKS[name](plan)
+        others = Others()
+        found = await BENCHMARKS[name](plan)
+        _tell(f"{name}: others used {others.share:.0%} of the machine")
+        figures += [msgspec.structs.replace(figure, others=round(others.share, 3)) for figure in found]
     return figures
 
 

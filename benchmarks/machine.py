@@ -36,7 +36,7 @@ def look(folder: Path) -> Machine:
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)),
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-        kernel=f"{platform.system()} {platform.release()}",
+        kernel=f"{platform.system()} {platform.release().partition('-')[0]}",
         filesystem=_filesystem(folder),
         sync=_sync(folder),
         python=platform.python_version(),

@@ -27,7 +27,8 @@ class Goal(msgspec.Struct, frozen=True, omit_defaults=True):
 class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the table. `measured` and `baseline` hold a value per round; the median counts.
 
-    `beside` says what the baseline is. `note` is for whoever wonders how it was measured.
+    `beside` says what the baseline is. `note` is for whoever wonders how it was measured. `others` is
+    the share of the machine that other programs used meanwhile, waiting for them included.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     baseline: list[float] = []
     beside: str = ""
     note: str = ""
+    others: float = 0.0
 
     @property
     def value(self) -> float:

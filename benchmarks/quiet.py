@@ -38,6 +38,26 @@ class Quiet:
                 self._told = True
 
 
+class Others:
+    """How much of the machine programs that are not ours have used since this was made."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._own = time.perf_counter(), _busy(), _own()
+
+    @property
+    def share(self) -> float:
+        """0 to 1, of all cores. Our servers are counted when they have ended."""
+        took = time.perf_counter() - self._began
+        others = (_busy() - self._busy) - (_own() - self._own)
+        return max(others, 0.0) / took / (os.cpu_count() or 1)
+
+
+def _own() -> float:
+    """Seconds of processor time of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def _busy() -> float:
     """Seconds that all cores together have worked since the machine was started."""
     fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]

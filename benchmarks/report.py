@@ -62,6 +62,7 @@ def page(results: Results) -> str:
         commit=results.commit,
         machine=machine,
         memory=machine.memory / 2**30,
+        others=max(figure.others for figure in results.figures),
     )
 
 
@@ -110,7 +111,8 @@ Every figure is the median of {rounds} rounds, except those about memory per str
 log (1); a ratio is the median of the rounds' own. Rounds of ours and of the baseline alternate. The
 baseline is uvicorn with the same settings and a raw ASGI app that answers as many bytes and does
 nothing else: what this web server can do at most, here. Read the ratios; absolute figures belong to
-the machine. *Floor* is what a release must keep, *reach* is what we aim at.
+the machine. *Floor* is what a release must keep, *reach* is what we aim at. Other programs used at most
+{others:.0%} of the machine during a benchmark.
 
 {table}
 
