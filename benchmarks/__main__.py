@@ -1,6 +1,6 @@
 """Measure Runwell beside a server that does nothing, on this machine.
 
-  reads      status reads a second, with 100 and 100,000 (--full: 1,000,000) runs stored
+  reads      status reads a second, with 1,000 and 100,000 (--full: 1,000,000) runs stored
   submits    durable submits a second
   runs       runs a second from submit to end
   latency    submit to end of one run on an idle server
