@@ -10,7 +10,7 @@ DOC    ?=
 BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 STAMPS := .venv/.stamps
-LOCK   := $(BIN)/uv --quiet pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+LOCK   := $(BIN)/uv --quiet pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header $(if $(UPGRADE),--upgrade)
 CODE   := $(wildcard src tests benchmarks examples)
 NO_INSTALL = echo "error: pip could not install from the lock; its reason stands above." >&2; \
@@ -56,10 +56,11 @@ campaign: install-dev ## Kill and restart a real server 1000 times and audit wha
 	@$(BIN)/python -m tests.e2e.campaign --cycles 1000 $(ARGS)
 
 lock: install-dev ## Compile requirements/*.lock from pyproject.toml (UPGRADE=1: to newest versions)
-	@echo "Locking requirements/run.lock and requirements/dev.lock ..."
-	@$(LOCK) --extra pydantic-ai --extra build -o requirements/run.lock >/dev/null
-	@$(LOCK) --extra pydantic-ai --extra build --extra test --extra dev \
+	@echo "Locking requirements/run.lock, dev.lock and clients.lock ..."
+	@$(LOCK) pyproject.toml --extra pydantic-ai --extra build -o requirements/run.lock >/dev/null
+	@$(LOCK) pyproject.toml --extra pydantic-ai --extra build --extra test --extra dev \
 		-c requirements/run.lock -o requirements/dev.lock >/dev/null
+	@$(LOCK) --no-deps requirements/clients.in -o requirements/clients.lock >/dev/null
 
 clean: ## Remove .venv, caches and build leftovers
 	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
@@ -96,7 +97,8 @@ $(STAMPS)/project: pyproject.toml $(STAMPS)/run
 	@$(PIP) install --no-deps --no-build-isolation --editable . </dev/null
 	@touch $@
 
-$(STAMPS)/dev: requirements/dev.lock $(STAMPS)/run
+$(STAMPS)/dev: requirements/dev.lock requirements/clients.lock $(STAMPS)/run
 	@echo "Installing the tools for tests and checks (about a minute the first time) ..."
 	@$(PIP) install --require-hashes -r requirements/dev.lock </dev/null || { $(NO_INSTALL); }
+	@$(PIP) install --require-hashes --no-deps -r requirements/clients.lock </dev/null || { $(NO_INSTALL); }
 	@touch $@
