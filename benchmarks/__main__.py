@@ -1,6 +1,7 @@
 """Measure Runwell beside a server that does nothing, on this machine.
 
   reads      status reads a second, with 1,000 and 100,000 (--full: 1,000,000) runs stored
+  dialects   status reads through each dialect, beside the native one
   submits    durable submits a second
   runs       runs a second from submit to end
   latency    submit to end of one run on an idle server
@@ -8,7 +9,7 @@
   footprint  memory when idle and per watcher, time to start
   log        bytes on disk per event
 
-Progress goes to stderr, the table to stdout. Takes about three minutes; nothing else should run
+Progress goes to stderr, the table to stdout. Takes about four minutes; nothing else should run
 meanwhile. Ends with 1 when a floor is not met.
 """
 
@@ -23,7 +24,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from benchmarks import footprint, log_size, report, runs, status_reads, streams, submits
+from benchmarks import dialect_reads, footprint, log_size, report, runs, status_reads, streams, submits
 from benchmarks.machine import look
 from benchmarks.measurement import Figure, Plan
 from benchmarks.quiet import Others, Quiet
@@ -31,6 +32,7 @@ from benchmarks.report import Results
 
 BENCHMARKS: dict[str, Callable[[Plan], Awaitable[list[Figure]]]] = {
     "reads": status_reads.measure,
+    "dialects": dialect_reads.measure,
     "submits": submits.measure,
     "runs": runs.measure_throughput,
     "latency": runs.measure_latency,

@@ -27,11 +27,12 @@ class ServerProcess:
     Use as a context manager: its end is SIGTERM, and a wait for what the server does then.
     """
 
-    def __init__(self, command: list[str], port: int, folder: Path, ready: str) -> None:
+    def __init__(self, command: list[str], port: int, folder: Path, ready: str, **settings: str) -> None:
         self.port = port
         self._log = folder / f"server-{port}.log"
         # Nothing from the caller's shell changes what is measured.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RUNWELL_")}
+        environment |= {f"RUNWELL_{name.upper()}": value for name, value in settings.items()}
         began = time.perf_counter()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
@@ -104,16 +105,16 @@ class Runwell(NamedTuple):
         self.process.stop()
 
 
-def runwell(folder: Path, database: Path, *, concurrency: int = 100) -> Runwell:
+def runwell(folder: Path, database: Path, *, concurrency: int = 100, **settings: str) -> Runwell:
     """`runwell serve` over the file, with a key in it: so every request is checked. Commits are synced
-    to disk before they are acknowledged, which is the default."""
+    to disk before they are acknowledged, which is the default. `settings` are given as variables."""
     key = make_key(database, folder)
     port = free_port()
     command = [
         sys.executable, "-m", "runwell", "serve", str(AGENTS), "--port", str(port), "--db", str(database),
         "--concurrency", str(concurrency), "--log-level", "warning",
     ]  # fmt: skip
-    return Runwell(ServerProcess(command, port, folder, "/healthz"), key)
+    return Runwell(ServerProcess(command, port, folder, "/healthz", **settings), key)
 
 
 def make_key(database: Path, folder: Path) -> str:

@@ -24,7 +24,7 @@ ANY = 20_000
 """Of the largest database also so many, more than any cache keeps."""
 
 
-class _Target:
+class Target:
     """Something to press, and what came of it."""
 
     def __init__(self, server: ServerProcess, requests: list[bytes]) -> None:
@@ -54,7 +54,7 @@ class _Target:
 async def measure(plan: Plan) -> list[Figure]:
     counts = [FEW, MANY, *([VERY_MANY] if plan.full else [])]
     with ExitStack() as stack:
-        targets: dict[int, _Target] = {}
+        targets: dict[int, Target] = {}
         servers: list[tuple[Runwell, str]] = []
         for count in counts:
             plan.tell(f"reads: filling a database with {count:,} runs")
@@ -62,11 +62,11 @@ async def measure(plan: Plan) -> list[Figure]:
             ids = await fill(database, count, ANY)
             server = stack.enter_context(runwell(plan.folder, database))
             servers.append((server, ids[0]))
-            targets[count] = _Target(server.process, [_read(server, id) for id in ids[:WATCHED]])
+            targets[count] = Target(server.process, [_read(server, id) for id in ids[:WATCHED]])
         size = await _size_of(*servers[0])
         plain = stack.enter_context(baseline(plan.folder))
-        base = _Target(plain, [request("GET", f"/{size}", key="rw_" + "x" * 43)])
-        await _rounds(plan, [base, *targets.values()])
+        base = Target(plain, [request("GET", f"/{size}", key="rw_" + "x" * 43)])
+        await take_rounds(plan, [base, *targets.values()])
         figures = _figures(base, targets, size)
         # Last, since it drives out what the server remembers of those that are polled.
         figures.append(await _any(plan, server, ids, plain, size))
@@ -75,7 +75,7 @@ async def measure(plan: Plan) -> list[Figure]:
         return figures
 
 
-async def _rounds(plan: Plan, targets: list[_Target]) -> None:
+async def take_rounds(plan: Plan, targets: list[Target]) -> None:
     for target in targets:
         await target.press(0.5)
     for number in range(plan.rounds):
@@ -118,7 +118,7 @@ async def _size_of(server: Runwell, id: str) -> int:
     return len(answer.body)
 
 
-def _figures(base: _Target, targets: dict[int, _Target], size: int) -> list[Figure]:
+def _figures(base: Target, targets: dict[int, Target], size: int) -> list[Figure]:
     few = targets[FEW]
     busy = max(load.busy for target in (base, *targets.values()) for load in target.rounds)
     uvicorn = f"uvicorn, raw ASGI, the same {size} bytes"
@@ -155,9 +155,9 @@ def _figures(base: _Target, targets: dict[int, _Target], size: int) -> list[Figu
 
 async def _any(plan: Plan, server: Runwell, ids: list[str], plain: ServerProcess, size: int) -> Figure:
     """Reads of which no cache can know anything."""
-    base = _Target(plain, [request("GET", f"/{size}", key="rw_" + "x" * 43)])
-    target = _Target(server.process, [_read(server, id) for id in ids])
-    await _rounds(plan, [base, target])
+    base = Target(plain, [request("GET", f"/{size}", key="rw_" + "x" * 43)])
+    target = Target(server.process, [_read(server, id) for id in ids])
+    await take_rounds(plan, [base, target])
     return Figure(
         name="reads.any",
         what=f"Status reads of {ANY:,} different runs of {VERY_MANY if plan.full else MANY:,} in turn",
