@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwell.domain import events as e
+from runwell.domain.callback import ENDINGS, TELLABLE
 from runwell.domain.errors import InvalidId, InvalidJson
-from runwell.domain.ids import id_of_name, new_id, parse_id, spell, spell_crockford, spell_uuid
+from runwell.domain.ids import derived_id, id_of_name, new_id, parse_id, spell, spell_crockford, spell_uuid
 from runwell.domain.instant import from_iso, to_iso
 from runwell.domain.json_gate import clean_text, decode, encode, encode_any
 from runwell.domain.retry import LONGEST_DELAY, backoff
@@ -138,6 +139,17 @@ def test_every_event_type_is_listed_and_survives_its_bytes() -> None:
     for event in samples:
         assert e.decode_event(event.type, e.encode_event(event)) == event
     assert e.encode_event(e.TextDelta(text="x")) == b'{"text":"x"}'
+
+
+def test_what_can_be_told_are_events_and_the_default_is_how_runs_end() -> None:
+    assert {event.type for event in e.EVENT_TYPES} >= TELLABLE
+    assert set(ENDINGS) == e.FINAL_TYPES
+
+
+def test_a_derived_id_depends_on_every_part_and_on_nothing_else() -> None:
+    assert derived_id("run", 1, 2) == derived_id("run", 1, 2)
+    assert len({derived_id("run", 1, 2), derived_id("run", 12), derived_id("run", 1, 3)}) == 3
+    assert parse_id(spell_uuid(derived_id("run", 1))) == derived_id("run", 1)
 
 
 def test_backoff_grows_and_stays_bounded() -> None:

@@ -83,6 +83,21 @@ async def test_an_owners_agent_comes_before_everybodys_of_the_same_name(store: S
     assert await store.agents.get("unknown", OWNER) is None
 
 
+async def test_an_agent_is_found_by_its_id_by_those_who_may_see_it(store: Store) -> None:
+    code, mine = a_spec("code"), a_spec("mine", owner=OWNER, served_by="code")
+    await store.agents.publish([code], NOW)
+    await store.agents.put(mine, NOW)
+    for owner in (OWNER, "eve"):
+        found = await store.agents.by_id(code.id, owner)
+        assert found is not None
+        assert found.name == "code"
+    found = await store.agents.by_id(mine.id, OWNER)
+    assert found is not None
+    assert (found.name, found.served_by) == ("mine", "code")
+    assert await store.agents.by_id(mine.id, "eve") is None
+    assert await store.agents.by_id(an_id(), OWNER) is None
+
+
 async def test_a_healthy_store_says_so(store: Store) -> None:
     await store.check()
     await store.check()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from runwell.domain.callback import Callback
 from runwell.domain.commands import Cancel
 from runwell.domain.run import Run, RunStatus
 from runwell.ports.store import RunFilter, Store
@@ -14,6 +15,7 @@ from tests.support.runs import (
     a_waiting_run,
     an_id,
     do,
+    doc,
 )
 
 ALL = RunFilter()
@@ -118,3 +120,41 @@ async def test_a_filtered_list_is_walked_both_ways(store: Store, where) -> None:
     assert older == runs[2:4]
     newer = await store.runs.page(OWNER, filtered, before=None, after=older[-1].id, limit=3)
     assert newer == runs[:3]
+
+
+async def test_page_numbers_and_totals(store: Store) -> None:
+    runs = await some_runs(store, 7)
+    ended = await do(store, runs[3], Cancel())
+    await a_queued_run(store, owner="eve")
+    page = await store.runs.page(OWNER, ALL, before=None, after=None, limit=3, offset=3)
+    assert [run.id for run in page] == [run.id for run in runs[3:6]]
+    assert await store.runs.page(OWNER, ALL, before=None, after=None, limit=3, offset=7) == []
+    assert await store.runs.count(OWNER, ALL) == 7
+    assert await store.runs.count(OWNER, RunFilter(statuses=frozenset({RunStatus.QUEUED}))) == 6
+    assert await listed(store, RunFilter(reasons=frozenset({"requested"}))) == [ended]
+    assert await store.runs.count(OWNER, RunFilter(reasons=frozenset({None}))) == 6
+    assert await store.runs.count(OWNER, RunFilter(reasons=frozenset({None, "requested"}))) == 7
+
+
+async def test_runs_are_listed_by_their_dialects_label(store: Store) -> None:
+    thread = an_id()
+    labelled = [await a_queued_run(store, NOW + n * STEP, label="s:1", thread_id=thread) for n in range(3)]
+    other = await a_queued_run(store, NOW + 9 * STEP, label="s:2")
+    await a_queued_run(store, NOW, label="s:1", owner="eve")
+    await a_queued_run(store, NOW + 4 * STEP)
+    assert await listed(store, RunFilter(label="s:1")) == labelled[::-1]
+    assert await store.runs.count(OWNER, RunFilter(label="s:1")) == 3
+    assert await listed(store, RunFilter(label="s:2")) == [other]
+    assert await listed(store, RunFilter(label="s:1", thread_id=thread)) == labelled[::-1]
+    assert await listed(store, RunFilter(label="s:1", agent="another")) == []
+    assert await listed(store, RunFilter(label="s:2", thread_id=thread)) == []
+
+
+async def test_what_a_dialect_keeps_on_a_run_comes_back(store: Store) -> None:
+    callbacks = (Callback(url="https://a.test/x", events=("run.waiting",), format="odd"),)
+    made = await a_queued_run(store, label="l", extra=doc({"a": 1}), callbacks=callbacks)
+    found = (await listed(store))[0]
+    assert (found.label, found.extra, found.callbacks) == ("l", doc({"a": 1}), callbacks)
+    assert found == made
+    plain = await a_queued_run(store, NOW + STEP)
+    assert (plain.label, plain.extra, plain.callbacks) == (None, doc({}), ())

@@ -247,3 +247,17 @@ async def test_expired_runs_with_a_key_hide_nobody(store: Store) -> None:
         await a_queued_run(store, concurrency_key=f"k{number % 20}", expires_at=NOW + 5, priority=1)
     run = await a_queued_run(store, concurrency_key="k3")
     assert await startable(store, NOW + 5) == [run.id]
+
+
+async def test_queued_runs_are_counted_per_owner_and_in_all_to_a_bound(store: Store) -> None:
+    assert await store.runs.queued(None, 10) == 0
+    for fields in ({}, {"not_before": NOW + 10}, {"concurrency_key": "k"}, {"agent": "other"}):
+        await a_queued_run(store, owner="ann", **fields)
+    await a_queued_run(store, owner="bob")
+    await a_running_run(store, owner="ann")
+    await a_waiting_run(store, owner="ann")
+    await a_succeeded_run(store, owner="ann")
+    owners = (None, "ann", "bob", "cleo")
+    assert [await store.runs.queued(owner, 10) for owner in owners] == [5, 4, 1, 0]
+    assert [await store.runs.queued(owner, 3) for owner in owners] == [3, 3, 1, 0]
+    assert await store.runs.queued(None, 0) == 0

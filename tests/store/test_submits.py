@@ -163,3 +163,23 @@ async def test_inherited_steps_are_finished_steps_with_their_outputs(store: Stor
     assert all(step.inherited and step.status is StepStatus.FINISHED for step in shown)
     assert all(step.started_at == step.finished_at == NOW + 3 for step in shown)
     assert (await store.runs.get(run.id)).steps.finished == 2
+
+
+async def test_what_a_key_was_used_for_can_be_read(store: Store) -> None:
+    assert await store.runs.earlier(OWNER, KEY) is None
+    first = await add(store, idempotency=KEY)
+    claimed = await do(store, first.run, Claim(worker=WORKER))
+    assert await store.runs.earlier(OWNER, KEY) == claimed
+    assert await store.runs.earlier("somebody else", KEY) is None
+    assert await store.runs.earlier(OWNER, KEY._replace(scope="other")) is None
+    with pytest.raises(IdempotencyMismatch) as refused:
+        await store.runs.earlier(OWNER, KEY._replace(fingerprint=b"other"))
+    assert refused.value.run_id == first.run.id
+
+
+async def test_the_key_of_a_deleted_run_reads_as_free(store: Store) -> None:
+    run = (await add(store, idempotency=KEY)).run
+    await do(store, run, Cancel())
+    assert await store.runs.earlier(OWNER, KEY) is not None
+    await store.runs.delete(run.id, OWNER)
+    assert await store.runs.earlier(OWNER, KEY) is None

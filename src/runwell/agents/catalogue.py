@@ -40,6 +40,9 @@ class Catalog:
         """The agent to run. A definition is frozen on its run, so it goes before the name."""
         if definition is None:
             return self._agents.get(name)
+        served_by = msgspec.json.decode(definition).get("served_by")
+        if served_by is not None:
+            return self._agents.get(served_by)
         return ModelRunner(name, msgspec.json.decode(definition, type=ModelAgent), tools=self._tools)
 
     @property

@@ -1,7 +1,7 @@
 """What a dialect is to the server, and what the server gives it."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from fastapi import FastAPI
 from starlette.responses import Response
@@ -9,8 +9,22 @@ from starlette.types import Scope
 
 from runwell.auth.authenticator import Authenticator
 from runwell.dialects.exchange import Call, Reply
+from runwell.domain.events import LoggedEvent
+from runwell.domain.run import Run
 from runwell.engine.core import Core
 from runwell.stream.presence import Closing
+
+
+CheckAddress = Callable[[str], Awaitable[object]]
+"""Raises `AddressRefused` for a URL that callbacks may not be posted to, as its name resolves now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What can be set for single dialects."""
+
+    flowyble_rate: int = 100
+    """Requests of one key in 60 s; 0 is no limit. Local mode has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +34,8 @@ class Services:
     core: Core
     authenticator: Authenticator
     closing: Closing
+    check_address: CheckAddress
+    options: Options = field(default_factory=Options)
 
 
 HotHandler = Callable[[Call], Awaitable[Reply | Response | None]]
@@ -39,6 +55,11 @@ class HotRoute:
     handler: HotHandler
 
 
+RenderBody = Callable[[Run, LoggedEvent], Awaitable[bytes]]
+"""The body that a callback posts for an event of a run; the run is as it is now. Called once for each
+delivery. Raises `LogPruned` and the like when there is nothing left to tell from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One HTTP API. It is mounted twice: at the root, and under its name.
@@ -46,7 +67,8 @@ class Dialect:
     `app` has all its routes, at the paths of the original, and renders its own validation errors,
     404, 405 and `RunwellError`s. `refuse` renders what is decided before the app is reached: a
     guard's refusal, a body too large, an error in a hot route. `own_cors`: its app answers web pages
-    of other origins itself, so the front does not.
+    of other origins itself, so the front does not. `callback_bodies` are the formats of callbacks that it
+    knows how to write, by the word that stands in the delivery.
     """
 
     name: str
@@ -54,6 +76,7 @@ class Dialect:
     hot: tuple[HotRoute, ...]
     refuse: Callable[[Exception, Scope], Reply]
     own_cors: bool = False
+    callback_bodies: Mapping[str, RenderBody] = field(default_factory=dict)
 
 
 BuildDialect = Callable[[Services], Dialect]

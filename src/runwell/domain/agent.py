@@ -26,11 +26,19 @@ class ModelAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tools: tuple[str, ...] = ()
 
 
+class ServedBy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The other kind of definition: an agent made through an API where no model is configured. The
+    agent in code of this name answers for it."""
+
+    served_by: str
+
+
 class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     """An agent's public face. `kind` names the adapter; `owner` None is everybody's (made in code).
 
     `retries` is how often an exception is tried again; a lost worker always is. `timeout` (s) and
-    `concurrency` (runs at once) are this agent's defaults; None is no limit.
+    `concurrency` (runs at once) are this agent's defaults; None is no limit. With `served_by` it has no
+    code and no model of its own: the agent in code of that name answers.
     """
 
     id: str
@@ -44,4 +52,5 @@ class AgentSpec(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int | None = None
     owner: str | None = None
     definition: ModelAgent | None = None
+    served_by: str | None = None
     created_at: Instant = 0

@@ -66,6 +66,7 @@ def create(command: Create, now: Instant) -> Outcome:
         concurrency_key=command.concurrency_key, timeout=command.timeout,
         not_before=command.not_before, expires_at=command.expires_at, retry_of=command.retry_of,
         continues=command.continues, metadata=command.metadata, definition=command.definition,
+        label=command.label, extra=command.extra, callbacks=command.callbacks,
         steps=StepCounts(started=inherited, finished=inherited) if inherited else NO_STEPS,
     )  # fmt: skip
     event = RunCreated(

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from runwell.domain.callback import Callback
 from runwell.domain.events import InheritedStep, OutputEvent, StepEvent
 from runwell.domain.instant import Instant
 from runwell.domain.json_gate import EMPTY, Json
@@ -30,6 +31,9 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
     continues: str | None = None
     steps: tuple[InheritedStep, ...] = ()
     answers: dict[str, Json] = {}
+    label: str | None = None
+    extra: Json = EMPTY
+    callbacks: tuple[Callback, ...] = ()
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,12 @@ def id_of_name(name: str) -> str:
     return _shape(int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big"))
 
 
+def derived_id(*parts: str | int) -> str:
+    """The id of something that is a function of what is there already, such as a message of a run:
+    the same whenever and wherever it is asked for."""
+    return id_of_name("\x1f".join(map(str, parts)))
+
+
 def parse_id(text: str) -> str:
     """The id behind any dialect's spelling: `run_<hex>`, `wrun_<Crockford>`, `run-<uuid>`, bare.
 

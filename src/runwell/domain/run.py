@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from runwell.domain.callback import Callback
 from runwell.domain.instant import Instant, seconds_between
 from runwell.domain.json_gate import EMPTY, NULL, Json
 
@@ -128,7 +129,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     `version` grows when what a status read shows changes, never for text. `last_seq` is the number
     of the newest event. `attempt` is the fence: it grows at every claim. `tries` counts attempts
-    that failed or were lost, and is what `max_attempts` limits.
+    that failed or were lost, and is what `max_attempts` limits. `label` is a word that a dialect lists
+    runs by, `extra` what it needs to show this one again; both mean nothing to the core.
     """
 
     id: str
@@ -168,6 +170,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Json = EMPTY
     definition: Json | None = None
     output: Json | None = None
+    label: str | None = None
+    extra: Json = EMPTY
+    callbacks: tuple[Callback, ...] = ()
 
     def __post_init__(self) -> None:
         fault = _fault(self)

@@ -2,7 +2,9 @@
 
 import re
 
-from runwell.domain.agent import AgentSpec, ModelAgent
+from msgspec.structs import replace
+
+from runwell.domain.agent import AgentSpec, ModelAgent, ServedBy
 from runwell.domain.errors import AgentNotFound, Conflict, InvalidInput
 from runwell.domain.ids import new_id
 from runwell.engine.core import Core
@@ -21,6 +23,65 @@ async def get_agent(core: Core, owner: str, name: str) -> AgentSpec:
         known = await core.store.agents.all(owner)
         raise AgentNotFound(name, tuple(each.name for each in known))
     return spec
+
+
+async def agent_by_id(core: Core, owner: str, agent_id: str) -> AgentSpec:
+    """Raises `AgentNotFound`."""
+    spec = await core.store.agents.by_id(agent_id, owner)
+    if spec is None:
+        raise AgentNotFound(agent_id)
+    return spec
+
+
+async def make_agent(
+    core: Core,
+    owner: str,
+    *,
+    name: str,
+    model: str | None,
+    instructions: str,
+    description: str = "",
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    replaces: AgentSpec | None = None,
+) -> AgentSpec:
+    """An agent of an API in which names may repeat and models are called as their makers call them.
+
+    `name` is made fit and unique. `model` is looked up in the settings; any name gets one, see
+    `engine.models`. `replaces` keeps its id and its name.
+    """
+    now = core.clock.now()
+    resolved = core.models.resolve(model, core.default_agent)
+    definition = None
+    if isinstance(resolved, ModelAgent):
+        definition = replace(
+            resolved,
+            instructions=instructions,
+            temperature=temperature if temperature is not None else resolved.temperature,
+            max_tokens=max_tokens if max_tokens is not None else resolved.max_tokens,
+        )
+    spec = AgentSpec(
+        id=replaces.id if replaces is not None else new_id(now),
+        name=replaces.name if replaces is not None else await _free_name(core, owner, name),
+        kind="model",
+        description=description,
+        owner=owner,
+        definition=definition,
+        served_by=resolved.served_by if isinstance(resolved, ServedBy) else None,
+        created_at=replaces.created_at if replaces is not None else now,
+    )
+    await core.store.agents.put(spec, now)
+    return spec
+
+
+async def _free_name(core: Core, owner: str, wanted: str) -> str:
+    """`wanted` as a name of an agent, with a number behind it when it is taken."""
+    fit = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-._")[:80] or "agent"
+    name, count = fit, 1
+    while await core.store.agents.get(name, owner) is not None:
+        count += 1
+        name = f"{fit}-{count}"
+    return name
 
 
 async def put_agent(

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from runwell.domain import json_gate
-from runwell.domain.commands import Answer, AskCancel, Cancel, Command
+from runwell.domain.callback import Callback
+from runwell.domain.commands import Answer, AskCancel, Cancel, Command, Continue
 from runwell.domain.errors import AttemptSuperseded, QuestionChanged, RunNotFinal, RunNotWaiting, StaleRun
 from runwell.domain.events import (
     InheritedStep,
@@ -17,7 +20,7 @@ from runwell.domain.events import (
 from runwell.domain.json_gate import Json
 from runwell.domain.lifecycle import decide
 from runwell.domain.memory import Memory
-from runwell.domain.run import Run, RunStatus
+from runwell.domain.run import Question, Run, RunStatus
 from runwell.domain.step import StepStatus
 from runwell.domain.thread import IfBusy
 from runwell.engine.core import Core
@@ -56,10 +59,7 @@ async def answer(core: Core, owner: str, run_id: str, value: Any, key: str | Non
     document = json_gate.encode(value)
 
     def choose(run: Run) -> Command:
-        if run.status is not RunStatus.WAITING:
-            raise RunNotWaiting(run.id, run.status)
-        if key is not None and run.question is not None and run.question.key != key:
-            raise QuestionChanged(run.id, key, run.question.key)
+        _asked(run, key)
         return Answer(answer=document)
 
     return await _change(core, owner, run_id, choose)
@@ -100,24 +100,74 @@ async def retry(core: Core, owner: str, run_id: str) -> Added:
     if not isinstance(first, RunCreated):
         raise AssertionError("a log begins with run.created")
     steps, answers = await _left_behind(core, run)
-    return await submit(
-        core,
-        Submission(
-            owner=owner,
-            input=json_gate.decode(first.input),
-            agent=run.agent,
-            source=run.source,
-            thread_id=run.thread_id,
-            if_busy=IfBusy.QUEUE if run.in_order else IfBusy.TOGETHER,
-            concurrency_key=run.concurrency_key,
-            metadata=run.metadata,
-            priority=run.priority,
-            timeout=run.timeout,
-            max_attempts=run.max_attempts,
-            retry_of=run.id,
-            steps=steps,
-            answers=answers,
-        ),
+    again = _again(run, first)
+    return await submit(core, msgspec.structs.replace(again, retry_of=run.id, steps=steps, answers=answers))
+
+
+async def go_on(
+    core: Core,
+    owner: str,
+    run_id: str,
+    value: Any,
+    key: str | None = None,
+    *,
+    source: str = "native",
+    label: str | None = None,
+    extra: Json = json_gate.EMPTY,
+    callbacks: tuple[Callback, ...] = (),
+) -> Added:
+    """Answer a waiting run in a new run: the old one ends (succeeded, reason `continued`), and the new
+    one inherits its steps and answers. Both are written in one transaction, or neither is.
+
+    For APIs in which a run that asks has ended. Raises `RunNotFound`, `RunNotWaiting`,
+    `QuestionChanged`, `LogPruned`, and what `submit` raises.
+    """
+    document = json_gate.encode(value)
+    while True:
+        run = await core.store.runs.get(run_id, owner)
+        question = _asked(run, key)
+        first = (await core.store.events.read(run.id, 0, 1))[0].event
+        if not isinstance(first, RunCreated):
+            raise AssertionError("a log begins with run.created")
+        steps, answers = await _left_behind(core, run)
+        wanted = msgspec.structs.replace(
+            _again(run, first),
+            source=source, label=label, extra=extra, callbacks=callbacks, continues=run.id, steps=steps,
+            answers={**answers, question.key: document},
+            ending=decide(run, Continue(), core.clock.now()),
+        )  # fmt: skip
+        try:
+            return await submit(core, wanted)
+        except StaleRun:
+            continue  # it was cancelled, answered or continued meanwhile: look again
+
+
+def _asked(run: Run, key: str | None) -> Question:
+    """What the run waits for; `key` is the question that the caller means."""
+    if run.status is not RunStatus.WAITING or run.question is None:
+        raise RunNotWaiting(run.id, run.status)
+    if key is not None and run.question.key != key:
+        raise QuestionChanged(run.id, key, run.question.key)
+    return run.question
+
+
+def _again(run: Run, created: RunCreated) -> Submission:
+    """The same request once more."""
+    return Submission(
+        owner=run.owner,
+        input=json_gate.decode(created.input),
+        agent=run.agent,
+        source=run.source,
+        thread_id=run.thread_id,
+        if_busy=IfBusy.QUEUE if run.in_order else IfBusy.TOGETHER,
+        concurrency_key=run.concurrency_key,
+        metadata=run.metadata,
+        priority=run.priority,
+        timeout=run.timeout,
+        max_attempts=run.max_attempts,
+        label=run.label,
+        extra=run.extra,
+        callbacks=run.callbacks,
     )
 
 

@@ -104,8 +104,19 @@ class Context(Protocol):
         """Note what the call brought."""
         ...
 
-    async def usage(self, usage: Usage | None = None, *, model: str | None = None, **counts: float) -> None:
-        """Count what was consumed: a `Usage`, or its fields (`input_tokens=12`)."""
+    async def usage(
+        self,
+        usage: Usage | None = None,
+        *,
+        model: str | None = None,
+        asked: str | None = None,
+        **counts: float,
+    ) -> None:
+        """Count what was consumed: a `Usage`, or its fields (`input_tokens=12`).
+
+        `model` is the name that the provider reports, `asked` the one it was asked by: the operator's
+        price table may know either.
+        """
         ...
 
     async def ask(
@@ -153,7 +164,14 @@ class SyncContext(Protocol):
     def tool_returned(
         self, call_id: str, result: JsonValue = None, *, name: str = "", failed: bool = False
     ) -> None: ...
-    def usage(self, usage: Usage | None = None, *, model: str | None = None, **counts: float) -> None: ...
+    def usage(
+        self,
+        usage: Usage | None = None,
+        *,
+        model: str | None = None,
+        asked: str | None = None,
+        **counts: float,
+    ) -> None: ...
     def ask(
         self,
         question: JsonValue,

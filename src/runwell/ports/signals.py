@@ -15,6 +15,8 @@ class SignalKind(StrEnum):
     """The run may be claimable now."""
     CANCEL_REQUESTED = "cancel_requested"
     """Whoever runs it should stop."""
+    DELIVERY_DUE = "delivery_due"
+    """Something is to be told about the run."""
 
 
 class Watch(Protocol):

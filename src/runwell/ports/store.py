@@ -19,6 +19,7 @@ from runwell.domain.principal import Key
 from runwell.domain.run import Run, RunStatus
 from runwell.domain.step import Step
 from runwell.domain.thread import IfBusy, Message, Role, Thread
+from runwell.ports.outbox import Callbacks, Deliveries, Triggers
 
 
 class Idempotency(NamedTuple):
@@ -42,9 +43,14 @@ class Added(NamedTuple):
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs. Every given field must hold; `since` and `until` bound `created_at` [since, until)."""
+    """Which runs. Every given field must hold; `since` and `until` bound `created_at` [since, until).
+
+    `reasons` are those of ended runs; None among them is a run without one. `label` is a dialect's.
+    """
 
     statuses: frozenset[RunStatus] = frozenset()
+    reasons: frozenset[str | None] = frozenset()
+    label: str | None = None
     agent: str | None = None
     thread_id: str | None = None
     source: str | None = None
@@ -70,8 +76,12 @@ class Runs(Protocol):
         if_busy: IfBusy = IfBusy.QUEUE,
         message: NewMessage | None = None,
         idempotency: Idempotency | None = None,
+        ending: Change | None = None,
     ) -> Added:
-        """Write a new run, its first event, its steps, its message and its idempotency key.
+        """Write a new run, its first event, its steps, its message, its deliveries and its idempotency key.
+
+        `ending` is the end of the run that this one continues, committed with it or not at all; it
+        raises what `commit` raises.
 
         With `change.run.thread_id` the thread is made if absent, for the run's owner, and `message`
         is appended to it. A known idempotency key of this owner and scope returns the earlier run
@@ -87,14 +97,26 @@ class Runs(Protocol):
         ...
 
     async def page(
-        self, owner: str, where: RunFilter, *, before: str | None, after: str | None, limit: int
+        self,
+        owner: str,
+        where: RunFilter,
+        *,
+        before: str | None,
+        after: str | None,
+        limit: int,
+        offset: int = 0,
     ) -> list[Run]:
         """Newest first, by id. `before` (id, exclusive) continues to older runs. `after` (id,
-        exclusive) is the next `limit` newer ones, still newest first. Stable under inserts."""
+        exclusive) is the next `limit` newer ones, still newest first. Stable under inserts, but for
+        `offset`, which passes over so many first: it is for APIs that have page numbers."""
+        ...
+
+    async def count(self, owner: str, where: RunFilter) -> int:
+        """How many there are; walks an index over all of them."""
         ...
 
     async def commit(self, change: Change, now: Instant, *, message: NewMessage | None = None) -> Run:
-        """Write the run, its events and its steps, and append `message` to its thread.
+        """Write the run, its events, its steps and its deliveries, and append `message` to its thread.
 
         Returns the run as stored, with the version and `last_seq` counted on under the row and any
         `cancel_requested_at` that came meanwhile. Events get the numbers after the row's
@@ -105,8 +127,8 @@ class Runs(Protocol):
         ...
 
     async def delete(self, run_id: str, owner: str) -> None:
-        """Remove a final run, its log and its steps. Messages it left in a thread stay.
-        Raises `RunNotFound`, `RunNotFinal`."""
+        """Remove a final run, its log and its steps. Messages it left in a thread stay, and deliveries
+        that were rendered before. Raises `RunNotFound`, `RunNotFinal`."""
         ...
 
     async def claimable(
@@ -149,6 +171,15 @@ class Runs(Protocol):
 
     async def position(self, run: Run) -> int | None:
         """How many queued runs go before this one, from 0, counted to 1,000; None if not queued."""
+        ...
+
+    async def queued(self, owner: str | None, at_most: int) -> int:
+        """How many runs are queued, delayed ones too, counted to `at_most`; all owners' for None."""
+        ...
+
+    async def earlier(self, owner: str, idempotency: Idempotency) -> Run | None:
+        """The run that `add` would return for this key, as it is now; None for a key that is free.
+        One that is being added this moment may not be seen yet. Raises `IdempotencyMismatch`."""
         ...
 
     async def depths(self) -> list[QueueDepth]:
@@ -244,12 +275,34 @@ class Agents(Protocol):
         """The owner's own agent of that name, else everybody's."""
         ...
 
+    async def by_id(self, agent_id: str, owner: str) -> AgentSpec | None:
+        """The owner's or everybody's agent with this id."""
+        ...
+
     async def all(self, owner: str) -> list[AgentSpec]:
         """Everybody's and the owner's, by name."""
         ...
 
     async def delete(self, name: str, owner: str) -> bool:
         """Remove an owner's agent; False when there is none."""
+        ...
+
+
+class Documents(Protocol):
+    """What only a dialect knows: JSON by owner, space (the dialect's word) and id."""
+
+    async def put(self, owner: str, space: str, id: str, value: Json, now: Instant) -> None: ...
+
+    async def get(self, owner: str, space: str, id: str) -> Json | None: ...
+
+    async def delete(self, owner: str, space: str, id: str) -> bool:
+        """False when there is none."""
+        ...
+
+    async def page(
+        self, owner: str, space: str, *, before: str | None = None, limit: int
+    ) -> list[tuple[str, Json]]:
+        """By id, the greatest first (ids of ours: the newest); `before` is exclusive."""
         ...
 
 
@@ -266,6 +319,14 @@ class Store(Protocol):
     def keys(self) -> Keys: ...
     @property
     def agents(self) -> Agents: ...
+    @property
+    def callbacks(self) -> Callbacks: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
+    @property
+    def triggers(self) -> Triggers: ...
+    @property
+    def documents(self) -> Documents: ...
 
     async def check(self) -> None:
         """Write and read back something small. Raises `StoreUnavailable`."""

@@ -20,6 +20,7 @@ class ObservedRuns:
         self._transitions = transitions
         self.get = runs.get
         self.page = runs.page
+        self.count = runs.count
         self.every = runs.every
         self.delete = runs.delete
         self.claimable = runs.claimable
@@ -27,6 +28,8 @@ class ObservedRuns:
         self.expired = runs.expired
         self.held = runs.held
         self.position = runs.position
+        self.queued = runs.queued
+        self.earlier = runs.earlier
         self.depths = runs.depths
         self.forget_idempotency = runs.forget_idempotency
 
@@ -38,10 +41,15 @@ class ObservedRuns:
         if_busy: IfBusy = IfBusy.QUEUE,
         message: NewMessage | None = None,
         idempotency: Idempotency | None = None,
+        ending: Change | None = None,
     ) -> Added:
-        added = await self._runs.add(change, now, if_busy=if_busy, message=message, idempotency=idempotency)
+        added = await self._runs.add(
+            change, now, if_busy=if_busy, message=message, idempotency=idempotency, ending=ending
+        )
         if not added.replayed:
             self._transitions[change.command, change.run.status] += 1
+            if ending is not None:
+                self._transitions[ending.command, ending.run.status] += 1
         return added
 
     async def commit(self, change: Change, now: Instant, *, message: NewMessage | None = None) -> Run:
@@ -64,5 +72,9 @@ class _ObservedStore:
         self.threads = store.threads
         self.keys = store.keys
         self.agents = store.agents
+        self.callbacks = store.callbacks
+        self.deliveries = store.deliveries
+        self.triggers = store.triggers
+        self.documents = store.documents
         self.check = store.check
         self.close = store.close

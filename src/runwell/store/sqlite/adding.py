@@ -11,9 +11,12 @@ from runwell.domain.step import StepStatus
 from runwell.domain.thread import IfBusy
 from runwell.ports.signals import SignalKind
 from runwell.ports.store import Added, Idempotency, NewMessage
+from runwell.store.sqlite.committing import CommitChange
 from runwell.store.sqlite.kept import LARGEST_KEPT
 from runwell.store.sqlite.messages import NewThread, append_message, insert_thread
-from runwell.store.sqlite.rows import EVENT_KINDS, INSERT_RUN, RUN_FIELDS, insert_values, run_of
+from runwell.store.sqlite.reader import Reader
+from runwell.store.sqlite.rows import EVENT_KINDS, INSERT_RUN, RUN_FIELDS, Row, insert_values, run_of
+from runwell.store.sqlite.telling import tell, told
 from runwell.store.sqlite.transaction import Head, Job, Transaction
 
 _FIND_KEY = """SELECT idempotency.fingerprint, idempotency.run_id, runs.pk FROM idempotency
@@ -42,6 +45,7 @@ class AddRun(Job[Added]):
         if_busy: IfBusy,
         message: NewMessage | None,
         idempotency: Idempotency | None,
+        ending: CommitChange | None = None,
     ) -> None:
         # The store counts the numbers: a new run's log ends with what is written here.
         self._run = replace(change.run, last_seq=len(change.events))
@@ -49,6 +53,8 @@ class AddRun(Job[Added]):
         self._if_busy = if_busy
         self._message = message
         self._idempotency = idempotency
+        self._ending = ending
+        self._told = told(change.events)
         self._values = insert_values(self._run)
         self._encoded = [(EVENT_KINDS[event.type], encode_event(event)) for event in change.events]
         self._inherited = tuple(
@@ -63,7 +69,11 @@ class AddRun(Job[Added]):
         if self._idempotency is not None and (earlier := self._earlier(transaction, self._idempotency)):
             self.signals = ()
             return Added(earlier, True)
+        ended = self._ending.guard(transaction) if self._ending is not None else None
         thread = self._thread(transaction) if run.thread_id is not None else None
+        # Nothing has been written so far, and nothing below refuses.
+        if self._ending is not None and ended is not None:
+            self._ending.apply(transaction, ended)
         behind = run.in_order and isinstance(thread, int) and self._live(transaction) is not None
         transaction.run(INSERT_RUN, (*self._values, 1 if behind else 0))
         pk = transaction.db.last_insert_rowid()
@@ -79,7 +89,12 @@ class AddRun(Job[Added]):
             scope, key, fingerprint = self._idempotency
             values = (run.owner, scope, key, fingerprint, bytes.fromhex(run.id), now)
             transaction.run(_INSERT_KEY, values)
-        self.signals = ((SignalKind.CHANGED, run.id), (SignalKind.QUEUED, run.id))
+        self.signals = (
+            (SignalKind.CHANGED, run.id),
+            (SignalKind.QUEUED, run.id),
+            *tell(transaction, run, self._told, 0, now),
+            *(self._ending.signals if self._ending is not None else ()),
+        )
         return Added(run, False)
 
     def _earlier(self, transaction: Transaction, asked: Idempotency) -> Run | None:
@@ -87,9 +102,7 @@ class AddRun(Job[Added]):
         found = transaction.one(_FIND_KEY, (self._run.owner, asked.scope, asked.key))
         if found is None or found[2] is None:
             return None
-        fingerprint, run_id, pk = found
-        if fingerprint != asked.fingerprint:
-            raise IdempotencyMismatch(asked.key, run_id.hex())
+        _, _, pk = _same_request(found, asked)
         transaction.flush()  # it may have been added a moment ago, in this very transaction
         row = transaction.one(_GET_BY_PK, (pk,))
         return None if row is None else run_of(row)
@@ -121,3 +134,20 @@ class AddRun(Job[Added]):
         for step in self._inherited:
             values = (head.pk, step.key, step.name, step.kind.value, step.parent, status, now, now)
             transaction.run(_INSERT_STEP, values)
+
+
+def find_earlier(reader: Reader, owner: str, asked: Idempotency) -> str | None:
+    """The id of the run this key was used for before. Raises `IdempotencyMismatch`."""
+    found = reader.one(_FIND_KEY, (owner, asked.scope, asked.key))
+    if found is None or found[2] is None:
+        return None
+    _, run_id, _ = _same_request(found, asked)
+    return str(run_id.hex())
+
+
+def _same_request(found: Row, asked: Idempotency) -> Row:
+    """A row of `_FIND_KEY`, if it is of a request with this body. Raises `IdempotencyMismatch`."""
+    fingerprint, run_id, _ = found
+    if fingerprint != asked.fingerprint:
+        raise IdempotencyMismatch(asked.key, run_id.hex())
+    return found

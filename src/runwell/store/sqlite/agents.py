@@ -8,10 +8,13 @@ from runwell.store.sqlite.transaction import Job, Transaction
 from runwell.store.sqlite.writer import Desk
 
 # The first `created_at` stays.
-_PUT = """INSERT INTO agents (owner, name, created_at, spec, output_schema) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (owner, name) DO UPDATE SET spec = excluded.spec, output_schema = excluded.output_schema"""
+_PUT = """INSERT INTO agents (owner, name, created_at, spec, output_schema, id) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (owner, name) DO UPDATE SET
+    spec = excluded.spec, output_schema = excluded.output_schema, id = excluded.id"""
 _GET = """SELECT spec, output_schema, created_at FROM agents
 WHERE name = ? AND owner IN (?, '') ORDER BY owner DESC LIMIT 1"""
+_BY_ID = """SELECT spec, output_schema, created_at FROM agents
+WHERE id = ? AND owner IN (?, '') ORDER BY owner DESC LIMIT 1"""
 _ALL = "SELECT spec, output_schema, created_at FROM agents WHERE owner IN (?, '') ORDER BY name, owner"
 _DELETE = "DELETE FROM agents WHERE owner = ? AND name = ?"
 
@@ -31,6 +34,10 @@ class SqliteAgents:
         row = self._reader.one(_GET, (name, owner))
         return None if row is None else spec_of(row)
 
+    async def by_id(self, agent_id: str, owner: str) -> AgentSpec | None:
+        row = self._reader.one(_BY_ID, (bytes.fromhex(agent_id), owner))
+        return None if row is None else spec_of(row)
+
     async def all(self, owner: str) -> list[AgentSpec]:
         return [spec_of(row) for row in self._reader.all(_ALL, (owner,))]
 
@@ -40,7 +47,9 @@ class SqliteAgents:
 
 class PutAgents(Job[None]):
     def __init__(self, specs: list[AgentSpec], now: Instant) -> None:
-        self._rows = [(spec.owner or "", spec.name, now, *spec_values(spec)) for spec in specs]
+        self._rows = [
+            (spec.owner or "", spec.name, now, *spec_values(spec), bytes.fromhex(spec.id)) for spec in specs
+        ]
 
     def run(self, transaction: Transaction) -> None:
         for row in self._rows:

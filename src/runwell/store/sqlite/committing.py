@@ -19,6 +19,7 @@ from runwell.store.sqlite.rows import (
     update_values,
 )
 from runwell.store.sqlite.step_rows import project_step
+from runwell.store.sqlite.telling import tell, told
 from runwell.store.sqlite.transaction import Head, Job, Transaction
 
 _FIND_THREAD = "SELECT pk FROM threads WHERE id = ?"
@@ -40,12 +41,16 @@ class CommitChange(Job[Run]):
         self._message = message
         self._encoded = [(EVENT_KINDS[event.type], encode_event(event)) for event in change.events]
         self._projects = any(type(event) in _PROJECTED for event in change.events)
+        self._told = told(change.events)
         self.size = 256 + sum(len(data) for _, data in self._encoded)
         self.signals = _signals(change)
 
     def run(self, transaction: Transaction) -> Run:
+        return self.apply(transaction, self.guard(transaction))
+
+    def apply(self, transaction: Transaction, head: Head) -> Run:
+        """Write it; `head` is what `guard` returned, in this transaction."""
         change = self._change
-        head = self._guarded(transaction)
         before = head.last_seq
         transaction.append(head, self._encoded, self._now)
         if change.visible:
@@ -58,12 +63,15 @@ class CommitChange(Job[Run]):
             thread = transaction.one(_FIND_THREAD, (bytes.fromhex(change.run.thread_id),))
             if thread is not None:
                 append_message(transaction, thread[0], self._message, self._now, change.run.id)
+        if self._told:
+            due = tell(transaction, change.run, self._told, before, self._now)
+            self.signals = (*_signals(change), *due)
         return replace(
             change.run, version=head.version, last_seq=head.last_seq,
             cancel_requested_at=head.cancel_requested_at,
         )  # fmt: skip
 
-    def _guarded(self, transaction: Transaction) -> Head:
+    def guard(self, transaction: Transaction) -> Head:
         """The run's head, if this change may be made. The fence is looked at first."""
         change = self._change
         head = transaction.head(change.run.id)

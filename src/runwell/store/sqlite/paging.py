@@ -13,7 +13,7 @@ _SKEW = 3600 * SECOND
 
 
 def page_query(
-    owner: str, where: RunFilter, before: str | None, after: str | None, limit: int
+    owner: str, where: RunFilter, before: str | None, after: str | None, limit: int, offset: int = 0
 ) -> tuple[str, Row]:
     """The statement and its values; rows of `RUN_FIELDS`, newest first.
 
@@ -26,17 +26,31 @@ def page_query(
         terms = " AND ".join([*shared, condition])
         walked = f"SELECT id FROM runs INDEXED BY {index} WHERE {terms} ORDER BY id {walk} LIMIT ?"
         branches.append(f"SELECT * FROM ({walked})")
-        bound += [*values, *value, limit]
-    ids = f"{' UNION ALL '.join(branches)} ORDER BY id {walk} LIMIT ?"
-    return f"SELECT {RUN_FIELDS} FROM runs WHERE id IN ({ids}) ORDER BY id DESC", (*bound, limit)
+        bound += [*values, *value, limit + offset]
+    ids = f"{' UNION ALL '.join(branches)} ORDER BY id {walk} LIMIT ? OFFSET ?"
+    return f"SELECT {RUN_FIELDS} FROM runs WHERE id IN ({ids}) ORDER BY id DESC", (*bound, limit, offset)
+
+
+def count_query(owner: str, where: RunFilter) -> tuple[str, Row]:
+    """The statement that counts them all, and its values."""
+    shared, values = _conditions(owner, where, None, None)
+    counts, bound = [], []
+    for index, condition, value in _ranges(where):
+        terms = " AND ".join([*shared, condition])
+        counts.append(f"(SELECT count(*) FROM runs INDEXED BY {index} WHERE {terms})")
+        bound += [*values, *value]
+    return f"SELECT {' + '.join(counts)}", tuple(bound)
 
 
 def _ranges(where: RunFilter) -> list[tuple[str, str, list[Any]]]:
     """(index, condition, values) of each range to walk."""
     statuses = sorted(where.statuses or RunStatus)
+    marks = ", ".join("?" * len(statuses))
+    every = [status.value for status in statuses]
     if where.thread_id is not None:
-        marks = ", ".join("?" * len(statuses))
-        return [("runs_by_thread", f"status IN ({marks})", [status.value for status in statuses])]
+        return [("runs_by_thread", f"status IN ({marks})", every)]
+    if where.label is not None:
+        return [("runs_by_label", f"label = ? AND status IN ({marks})", [where.label, *every])]
     if where.agent is not None:
         return [("runs_by_agent", "agent = ? AND status = ?", [where.agent, s.value]) for s in statuses]
     return [("runs_by_status", "status = ?", [status.value]) for status in statuses]
@@ -58,8 +72,16 @@ def _conditions(
         add("id > ?", bytes.fromhex(after))
     if where.thread_id is not None:
         add("thread_id = ?", bytes.fromhex(where.thread_id))
-        if where.agent is not None:
-            add("agent = ?", where.agent)
+    if where.agent is not None and (where.thread_id is not None or where.label is not None):
+        add("agent = ?", where.agent)
+    if where.label is not None and where.thread_id is not None:
+        add("label = ?", where.label)
+    if where.reasons:
+        named = sorted(reason for reason in where.reasons if reason is not None)
+        marks = ", ".join("?" * len(named))
+        none = " OR reason IS NULL" if None in where.reasons else ""
+        terms.append(f"(reason IN ({marks}){none})")
+        values += named
     if where.source is not None:
         add("source = ?", where.source)
     if where.since is not None:

@@ -63,6 +63,10 @@ _BEFORE = f"""SELECT min({COUNTED}, (
     )
 ))"""
 
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM runs INDEXED BY"
+_ALL_QUEUED = f"{_COUNT} runs_queued_by_agent WHERE status = 'queued' LIMIT ?)"
+_OWNERS_QUEUED = f"{_COUNT} runs_by_status WHERE owner = ? AND status = 'queued' LIMIT ?)"
+
 _NEXT_DUE = """SELECT min(at) FROM (
     SELECT min(not_before) AS at FROM runs INDEXED BY runs_delayed
     WHERE status = 'queued' AND behind = 0 AND not_before > ?1
@@ -159,6 +163,16 @@ def position(reader: Reader, run_id: str) -> int | None:
     pk, priority, queued_at = row
     (before,) = reader.one(_BEFORE, (priority, queued_at, pk)) or (0,)
     return int(before)
+
+
+def queued(reader: Reader, owner: str | None, at_most: int) -> int:
+    """See `Runs.queued`."""
+    if owner is None:
+        row = reader.one(_ALL_QUEUED, (at_most,))
+    else:
+        row = reader.one(_OWNERS_QUEUED, (owner, at_most))
+    (count,) = row or (0,)
+    return int(count)
 
 
 def next_due(reader: Reader, now: Instant) -> Instant | None:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from runwell.domain.agent import AgentSpec
+from runwell.domain.callback import Callback
 from runwell.domain.events import LoggedEvent
 from runwell.domain.instant import Instant
 from runwell.domain.json_gate import EMPTY, Json
@@ -64,7 +65,7 @@ RUN_FIELDS = f"""id, owner, agent, status, source, created_at, queued_at, versio
     attempt, tries, max_attempts, priority, in_order, ran_for, thread_id, concurrency_key, timeout,
     not_before, expires_at, started_at, claimed_at, first_output_at, finished_at, cancel_requested_at,
     reason, worker, retry_of, continues, progress, usage, steps, question, error, metadata, definition,
-    output"""
+    output, label, extra, callbacks"""
 """The select list that `run_of` reads."""
 
 INSERT_RUN = """INSERT INTO runs (
@@ -72,9 +73,9 @@ INSERT_RUN = """INSERT INTO runs (
     attempt, tries, max_attempts, priority, in_order, ran_for, thread_id, concurrency_key, timeout,
     not_before, expires_at, started_at, claimed_at, first_output_at, finished_at, cancel_requested_at,
     reason, worker, retry_of, continues, progress, usage, steps, question, error, metadata, definition,
-    output, behind
+    output, label, extra, callbacks, behind
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-    ?, ?, ?, ?, ?, ?, ?)"""
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 UPDATE_RECORD = """UPDATE runs SET
     version = ?, last_seq = ?, progress = ?, usage = ?, steps = ?, first_output_at = ?
@@ -99,6 +100,7 @@ _STEPS = msgspec.json.Decoder(StepCounts).decode
 _PROGRESS = msgspec.json.Decoder(Progress).decode
 _QUESTION = msgspec.json.Decoder(Question).decode
 _ERROR = msgspec.json.Decoder(RunError).decode
+_CALLBACKS = msgspec.json.Decoder(tuple[Callback, ...]).decode
 _SPEC = msgspec.json.Decoder(AgentSpec).decode
 
 
@@ -109,7 +111,7 @@ def run_of(row: Row) -> Run:
         attempt, tries, max_attempts, priority, in_order, ran_for, thread_id, concurrency_key, timeout,
         not_before, expires_at, started_at, claimed_at, first_output_at, finished_at, cancel_requested_at,
         reason, worker, retry_of, continues, progress, usage, steps, question, error, metadata, definition,
-        output,
+        output, label, extra, callbacks,
     ) = row  # fmt: skip
     return Run(
         id=id.hex(), owner=owner, agent=agent, status=_STATUSES[status], source=source,
@@ -130,6 +132,8 @@ def run_of(row: Row) -> Run:
         metadata=EMPTY if metadata is None else Json(metadata),
         definition=None if definition is None else Json(definition),
         output=None if output is None else Json(output),
+        label=label, extra=EMPTY if extra is None else Json(extra),
+        callbacks=() if callbacks is None else _CALLBACKS(callbacks),
     )  # fmt: skip
 
 
@@ -143,6 +147,8 @@ def insert_values(run: Run) -> Row:
         run.first_output_at, run.finished_at, run.cancel_requested_at, run.reason, run.worker,
         _id(run.retry_of), _id(run.continues), *_counted(run), _json(run.question), _json(run.error),
         None if run.metadata == EMPTY else bytes(run.metadata), _raw(run.definition), _raw(run.output),
+        run.label, None if run.extra == EMPTY else bytes(run.extra),
+        _ENCODE(run.callbacks) if run.callbacks else None,
     )  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from runwell.domain.thread import IfBusy
 from runwell.ports.signals import SignalKind
 from runwell.ports.store import Added, Idempotency, NewMessage, QueueDepth, RunFilter
 from runwell.store.sqlite import queue
-from runwell.store.sqlite.adding import AddRun
+from runwell.store.sqlite.adding import AddRun, find_earlier
 from runwell.store.sqlite.committing import CommitChange
-from runwell.store.sqlite.paging import page_query
+from runwell.store.sqlite.paging import count_query, page_query
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.rows import MAX_SEQ, RUN_FIELDS, SEQ_BITS, Row, run_of
 from runwell.store.sqlite.transaction import Job, Transaction
@@ -47,8 +47,10 @@ class SqliteRuns:
         if_busy: IfBusy = IfBusy.QUEUE,
         message: NewMessage | None = None,
         idempotency: Idempotency | None = None,
+        ending: Change | None = None,
     ) -> Added:
-        return await self._desk.write(AddRun(change, now, if_busy, message, idempotency))
+        end = CommitChange(ending, now, None) if ending is not None else None
+        return await self._desk.write(AddRun(change, now, if_busy, message, idempotency, end))
 
     async def get(self, run_id: str, owner: str | None = None) -> Run:
         kept = self._desk.kept.get(run_id)
@@ -63,10 +65,21 @@ class SqliteRuns:
         return run
 
     async def page(
-        self, owner: str, where: RunFilter, *, before: str | None, after: str | None, limit: int
+        self,
+        owner: str,
+        where: RunFilter,
+        *,
+        before: str | None,
+        after: str | None,
+        limit: int,
+        offset: int = 0,
     ) -> list[Run]:
-        sql, values = page_query(owner, where, before, after, limit)
+        sql, values = page_query(owner, where, before, after, limit, offset)
         return [run_of(row) for row in self._reader.all(sql, values)]
+
+    async def count(self, owner: str, where: RunFilter) -> int:
+        sql, values = count_query(owner, where)
+        return int((self._reader.one(sql, values) or (0,))[0])
 
     async def commit(self, change: Change, now: Instant, *, message: NewMessage | None = None) -> Run:
         if not change.events and not change.visible:
@@ -108,6 +121,18 @@ class SqliteRuns:
 
     async def position(self, run: Run) -> int | None:
         return queue.position(self._reader, run.id)
+
+    async def queued(self, owner: str | None, at_most: int) -> int:
+        return queue.queued(self._reader, owner, at_most)
+
+    async def earlier(self, owner: str, idempotency: Idempotency) -> Run | None:
+        run_id = find_earlier(self._reader, owner, idempotency)
+        if run_id is None:
+            return None
+        try:
+            return await self.get(run_id, owner)
+        except RunNotFound:
+            return None  # deleted between the two reads, which frees the key
 
     async def depths(self) -> list[QueueDepth]:
         return queue.depths(self._reader)

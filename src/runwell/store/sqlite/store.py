@@ -4,13 +4,17 @@ from collections.abc import Callable
 
 from runwell.domain.errors import StoreUnavailable
 from runwell.store.sqlite.agents import SqliteAgents
+from runwell.store.sqlite.callbacks import SqliteCallbacks
+from runwell.store.sqlite.documents import SqliteDocuments
 from runwell.store.sqlite.events import SqliteEvents
 from runwell.store.sqlite.keys import SqliteKeys
+from runwell.store.sqlite.outbox import SqliteDeliveries
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.runs import SqliteRuns
 from runwell.store.sqlite.steps import SqliteSteps
 from runwell.store.sqlite.threads import SqliteThreads
 from runwell.store.sqlite.transaction import Job, Transaction
+from runwell.store.sqlite.triggers import SqliteTriggers
 from runwell.store.sqlite.writer import Desk
 
 
@@ -27,6 +31,10 @@ class SqliteStore:
         self.threads = SqliteThreads(reader, desk)
         self.keys = SqliteKeys(reader, desk)
         self.agents = SqliteAgents(reader, desk)
+        self.callbacks = SqliteCallbacks(reader, desk)
+        self.deliveries = SqliteDeliveries(reader, desk)
+        self.triggers = SqliteTriggers(reader, desk)
+        self.documents = SqliteDocuments(reader, desk)
 
     async def check(self) -> None:
         beats = await self._desk.write(Beat())

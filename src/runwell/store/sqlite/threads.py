@@ -39,7 +39,7 @@ WHERE key BETWEEN ? AND ? AND run_id = ? AND role = 'user' ORDER BY key DESC LIM
 _NEWEST = f"SELECT {MESSAGE_FIELDS} FROM messages WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?"
 _REPLIES = f"""SELECT {MESSAGE_FIELDS} FROM messages
 WHERE key > ? AND key <= ? AND role != 'user' ORDER BY key LIMIT ?"""
-_EARLIER = "SELECT retry_of, started_at FROM runs WHERE id = ?"
+_EARLIER = "SELECT coalesce(retry_of, continues), started_at FROM runs WHERE id = ?"
 
 
 class SqliteThreads:
@@ -101,8 +101,9 @@ class SqliteThreads:
         return seen_by(messages, message_of(row), in_order=run.in_order, started_at=started_at)
 
     def _original(self, run: Run) -> tuple[str, Instant | None]:
-        """The run that brought the message this run answers, and, for a retry, when that one started."""
-        id, earlier, started_at = run.id, run.retry_of, None
+        """The run that brought the message this run answers, and when that one started, if it is another:
+        a run that retries or continues it."""
+        id, earlier, started_at = run.id, run.retry_of or run.continues, None
         while earlier is not None:
             id = earlier
             row = self._reader.one(_EARLIER, (bytes.fromhex(id),))

@@ -4,6 +4,7 @@ from typing import Any, Generic, TypeVar
 
 import apsw
 
+from runwell.domain.callback import StandingCallback
 from runwell.domain.events import SCHEMA_VERSION, LoggedEvent
 from runwell.domain.instant import Instant
 from runwell.ports.signals import SignalKind
@@ -46,18 +47,25 @@ class Head:
 
 
 class Transaction:
-    """What a job writes through. `heads` outlives the transaction; the writer says when it may.
+    """What a job writes through. `heads` and `standing` outlive it; the writer says when they may.
 
     Events are gathered and written together, just before the commit or before anybody reads them:
     each statement that SQLite runs gives the interpreter lock away, and getting it back from a busy
     event loop can take milliseconds.
     """
 
-    __slots__ = ("_events", "db", "heads")
+    __slots__ = ("_events", "db", "heads", "standing")
 
-    def __init__(self, db: apsw.Connection, heads: dict[str, Head]) -> None:
+    def __init__(
+        self,
+        db: apsw.Connection,
+        heads: dict[str, Head],
+        standing: dict[str, tuple[StandingCallback, ...]],
+    ) -> None:
         self.db = db
         self.heads = heads
+        self.standing = standing
+        """Each owner's callbacks that are not paused. A job that changes them clears it."""
         self._events: list[Row] = []
 
     def head(self, run_id: str) -> Head | None:
@@ -97,6 +105,7 @@ class Transaction:
         """The transaction was rolled back: so is everything remembered of it."""
         self._events = []
         self.heads.clear()
+        self.standing.clear()
 
     def one(self, sql: str, values: Row = ()) -> Row | None:
         """The first row, or None."""

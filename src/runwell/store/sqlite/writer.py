@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from runwell.domain.callback import StandingCallback
 from runwell.domain.errors import RunwellError, StoreUnavailable
 from runwell.ports.signals import SignalKind
 from runwell.store.sqlite.failures import DATABASE_FAILURES, unavailable
@@ -80,6 +81,7 @@ class Writer:
         # Replaced, never changed: the writer's thread reads it while loops come and go.
         self._desks: tuple[Desk, ...] = ()
         self._heads: dict[str, Head] = {}
+        self._standing: dict[str, tuple[StandingCallback, ...]] = {}
         self._data_version = -1
         self._wal_pages = 0
         self._checkpointed_at = 0
@@ -168,12 +170,15 @@ class Writer:
         db.execute("BEGIN IMMEDIATE")
         if len(self._heads) > HEADS_KEPT:
             self._heads.clear()
+        if len(self._standing) > HEADS_KEPT:
+            self._standing.clear()
         # Moves when another process has written to the file; asked under the lock, so it cannot move now.
         version = db.execute("PRAGMA data_version").get
         if version != self._data_version:
             self._data_version = version
             self._heads.clear()
-        return Transaction(db, self._heads)
+            self._standing.clear()
+        return Transaction(db, self._heads, self._standing)
 
     def _together(self, transaction: Transaction, batch: list[Job[Any]]) -> None:
         """All jobs without savepoints: a job that refuses does so before it writes."""
