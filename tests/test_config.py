@@ -6,6 +6,7 @@ import pytest
 
 from runwell import config
 from runwell.config import BadSetting, Settings
+from runwell.domain.prices import Price
 from tests.house.source import ROOT
 
 
@@ -67,6 +68,54 @@ def test_agents_are_passed_on_as_they_are() -> None:
     assert settings.load == ("x.py",)
 
 
+def test_prices_are_read_from_the_file() -> None:
+    write('[prices."gpt-5*"]\ninput = 1.25\noutput = 10\n[prices]\n"*" = {input = 0, output = 0}\n')
+    assert config.read(environ={}).prices == {
+        "gpt-5*": Price(input=1.25, output=10.0),
+        "*": Price(input=0.0, output=0.0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'port = 1\n\n[prices."gpt-5*"]\ninput = 1\noutputs = 2\n',
+            "prices.gpt-5*: Object contains unknown field `outputs` (runwell.toml, line 3)",
+        ),
+        (
+            "[prices.a]\ninput = 1\noutput = 1\n[prices.ab]\ninput = 1\n",
+            "prices.ab: Object missing required field `output` (runwell.toml, line 4)",
+        ),
+        (
+            '[prices]\n"m" = {input = 1, output = -2}\n',
+            "prices.m: output: Expected `float` >= 0.0 (runwell.toml, line 1)",
+        ),
+        (
+            "[prices]\ninput = 1\n",
+            "prices.input: Expected `object`, got `int` (runwell.toml, line 1)",
+        ),
+        (
+            "[prices.gpt-5.1]\ninput = 1\noutput = 1\n",
+            "prices.gpt-5: Object contains unknown field `1` (runwell.toml, line 1)",
+        ),
+        (
+            '[prices."a*b"]\ninput = 1\noutput = 1\n',
+            "prices.a*b: 'a*b' is no model's name: a * stands only at the end (runwell.toml, line 1)",
+        ),
+    ],
+)
+def test_a_bad_price_names_its_model_its_line_and_what_to_write(text: str, message: str) -> None:
+    write(text)
+    error = refusal()
+    assert error.message == message
+    assert '[prices."MODEL"]' in error.hint
+
+
+def test_prices_are_not_set_by_a_variable() -> None:
+    assert refusal(RUNWELL_PRICES="x").message == "unknown setting RUNWELL_PRICES (the environment)"
+
+
 def test_the_file_may_be_named() -> None:
     write("port = 7\n", "other.toml")
     assert config.read(config="other.toml", environ={}).port == 7
@@ -111,6 +160,7 @@ def test_variables_of_others_are_left_alone() -> None:
         ("load = 1\n", {}, {}, ["load: Expected `array`, got `int`"]),
         ("port = \n", {}, {}, ["runwell.toml is no TOML", "line 1"]),
         ('agents = ["a.py"]\n', {}, {}, ["agents: Expected `object`, got `array`", "line 1"]),
+        ("prices = 3\n", {}, {}, ["prices: Expected `object`, got `int`", "line 1"]),
         ("[agents]\nhelper = 1\n", {}, {}, ["agents: Expected `object`, got `int`", "line 1"]),
         ("", {"RUNWELL_DB": "postgresql://u@h/d"}, {}, ["a Postgres database", "this version serves SQLite"]),
         ("", {}, {"db": "postgresql+asyncpg://u@h/d"}, ["a Postgres database"]),
@@ -151,3 +201,4 @@ def test_the_example_on_the_page_works() -> None:
     settings = config.read(environ={})
     assert settings.keep_idempotency == 7 * 86400
     assert settings.agents["helper"]["model"] == "openai:gpt-5"
+    assert settings.prices["gpt-5*"].output == 10

@@ -122,7 +122,14 @@ class RecordingContext:
     ) -> None:
         self._say("tool_returned", (call_id, decode(encode(result)), failed))
 
-    async def usage(self, usage: Usage | None = None, *, model: str | None = None, **counts: Any) -> None:
+    async def usage(
+        self,
+        usage: Usage | None = None,
+        *,
+        model: str | None = None,
+        asked: str | None = None,
+        **counts: Any,
+    ) -> None:
         self._say("usage", model)
         self.recording.usage = self.recording.usage + replace(usage or NO_USAGE, **counts)
 
@@ -181,8 +188,15 @@ class BlockingContext:
     ) -> None:
         asyncio.run(self.inner.tool_returned(call_id, result, name=name, failed=failed))
 
-    def usage(self, usage: Usage | None = None, *, model: str | None = None, **counts: float) -> None:
-        asyncio.run(self.inner.usage(usage, model=model, **counts))
+    def usage(
+        self,
+        usage: Usage | None = None,
+        *,
+        model: str | None = None,
+        asked: str | None = None,
+        **counts: float,
+    ) -> None:
+        asyncio.run(self.inner.usage(usage, model=model, asked=asked, **counts))
 
     def ask(
         self,

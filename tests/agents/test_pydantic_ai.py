@@ -80,7 +80,8 @@ async def test_usage_is_counted_per_request(model):
         model_calls=2,
         tool_calls=1,
     )
-    assert recording.of("usage") == ["scripted", None, "scripted"]
+    # A request is counted as it begins, its tokens when they are known.
+    assert recording.of("usage") == ["scripted", "scripted", None, "scripted", "scripted"]
 
 
 async def test_tools_are_called_in_steps_of_their_own_and_get_the_context(model):

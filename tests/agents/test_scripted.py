@@ -62,6 +62,16 @@ def test_usage_is_only_streamed_when_asked_for(model):
     assert all("usage" not in part for part in chunks(ask(model, "[[say: a]]", stream=True)))
 
 
+def test_usage_so_far_is_in_every_chunk_when_asked_for(model):
+    script = '[[reason: hm]] [[say: a b]] [[tool: f {"x": 1}]]'
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    used = [part["usage"] for part in chunks(ask(model, script, stream=True, stream_options=options))]
+    assert [each["completion_tokens"] for each in used[:3]] == [1, 2, 3]
+    assert {each["completion_tokens_details"]["reasoning_tokens"] for each in used} == {1}
+    assert used[-1] == used[-2] == ask(model, script).json()["usage"]
+    assert used[-1]["completion_tokens"] == 3 + 1 + 2
+
+
 def test_reasoning_and_cached_words_are_counted(model):
     history = [{"role": "system", "content": "a b c"}, {"role": "user", "content": [{"text": "d e"}]}]
     prompt = {"role": "user", "content": "[[reason: so it is]] [[say: yes it is]]"}

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -29,6 +29,7 @@ from runwell.domain.instant import after
 from runwell.domain.json_gate import Json
 from runwell.domain.lifecycle import decide
 from runwell.domain.memory import Memory
+from runwell.domain.prices import Prices
 from runwell.domain.retelling import Retelling
 from runwell.domain.retry import backoff
 from runwell.domain.run import Reason, Run
@@ -61,6 +62,7 @@ class Desk:
     loops: AgentLoops
     grace: float = 5.0
     max_output: int = 16 * 1024 * 1024
+    prices: Prices = field(default_factory=Prices)
 
 
 class Ending(StrEnum):
@@ -152,7 +154,7 @@ class Attempt:
             lambda: self.end(Ending.SUPERSEDED),
             lambda: self.end(Ending.BROKEN),
         )
-        return agent, Session(run, created.input, messages, memory, recorder, desk.clock)
+        return agent, Session(run, created.input, messages, memory, recorder, desk.clock, desk.prices)
 
     async def _remember(self, log: list[LoggedEvent]) -> Memory:
         """What earlier attempts left behind; `log` is its first line."""

@@ -100,9 +100,12 @@ class _Spoken:
             result=json_gate.encode_any(result), in_step=CURRENT_STEP.get(),
         )  # fmt: skip
 
-    def _usage(self, usage: Usage | None, model: str | None, counts: dict[str, float]) -> UsageCounted:
+    def _usage(
+        self, usage: Usage | None, model: str | None, asked: str | None, counts: dict[str, float]
+    ) -> UsageCounted:
         model = word("model", model) if model is not None else None
-        return UsageCounted(usage=counted(usage, counts), model=model, in_step=CURRENT_STEP.get())
+        asked = word("asked", asked) if asked is not None else None
+        return self._session.consumed(counted(usage, counts), model, asked)
 
 
 class RunContext(_Spoken):
@@ -201,8 +204,15 @@ class RunContext(_Spoken):
     ) -> None:
         await self._wait(self._say(self._tool_returned(call_id, name, result, failed)))
 
-    async def usage(self, usage: Usage | None = None, *, model: str | None = None, **counts: float) -> None:
-        await self._wait(self._say(self._usage(usage, model, counts)))
+    async def usage(
+        self,
+        usage: Usage | None = None,
+        *,
+        model: str | None = None,
+        asked: str | None = None,
+        **counts: float,
+    ) -> None:
+        await self._wait(self._say(self._usage(usage, model, asked, counts)))
 
     async def ask(
         self,
@@ -291,8 +301,15 @@ class BlockingContext(_Spoken):
     ) -> None:
         self._wait(self._say(self._tool_returned(call_id, name, result, failed)))
 
-    def usage(self, usage: Usage | None = None, *, model: str | None = None, **counts: float) -> None:
-        self._wait(self._say(self._usage(usage, model, counts)))
+    def usage(
+        self,
+        usage: Usage | None = None,
+        *,
+        model: str | None = None,
+        asked: str | None = None,
+        **counts: float,
+    ) -> None:
+        self._wait(self._say(self._usage(usage, model, asked, counts)))
 
     def ask(
         self,

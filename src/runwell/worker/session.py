@@ -13,11 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from runwell.domain import json_gate
-from runwell.domain.events import StepFailed, StepFinished, StepStarted
+from runwell.domain.events import StepFailed, StepFinished, StepStarted, UsageCounted
 from runwell.domain.instant import Instant
 from runwell.domain.json_gate import Json
 from runwell.domain.memory import Memory
-from runwell.domain.run import Question, Run, RunError
+from runwell.domain.prices import Prices
+from runwell.domain.run import Question, Run, RunError, Usage
 from runwell.domain.step import StepKind
 from runwell.domain.thread import Message
 from runwell.ports.agent import AskInsideStep, Suspended
@@ -60,7 +61,14 @@ class Session:
     """What both contexts of one attempt share."""
 
     def __init__(
-        self, run: Run, input: Json, messages: list[Message], memory: Memory, recorder: Recorder, clock: Clock
+        self,
+        run: Run,
+        input: Json,
+        messages: list[Message],
+        memory: Memory,
+        recorder: Recorder,
+        clock: Clock,
+        prices: Prices | None = None,
     ) -> None:
         self.run = run
         self.input = json_gate.decode(input)
@@ -73,6 +81,7 @@ class Session:
         self.question_expires_at: Instant | None = None
         self._memory = memory
         self._clock = clock
+        self._prices = prices or Prices()
         self._lock = threading.Lock()
         self._uses: Counter[str] = Counter()
         self._open: dict[str, OpenStep] = {}
@@ -90,6 +99,11 @@ class Session:
             self._uses[name] += 1
             count = self._uses[name]
         return name if count == 1 else f"{name}#{count}"
+
+    def consumed(self, usage: Usage, model: str | None, asked: str | None) -> UsageCounted:
+        """The event that counts `usage`. Priced here, so that the log, the step and the run agree."""
+        priced = self._prices.priced(usage, model, asked)
+        return UsageCounted(usage=priced, model=model or asked, in_step=CURRENT_STEP.get())
 
     def next_call_id(self) -> str:
         return f"call_{next(self._calls)}"

@@ -32,11 +32,11 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import DeferredToolRequests, DeferredToolResults
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool, WrapperToolset
-from pydantic_ai.usage import RequestUsage
 
 from runwell.agents.pydantic_ai.approval import ask_for
+from runwell.agents.pydantic_ai.consumption import Consumed, of_failure, of_response
 from runwell.agents.pydantic_ai.outcome import plain, raised_again, recorded, storable
-from runwell.domain.run import Usage
+from runwell.domain.run import NO_USAGE
 from runwell.domain.step import StepKind
 from runwell.ports.agent import Context, Suspended
 
@@ -128,6 +128,8 @@ class DurableModel(WrapperModel):
         # In these modes the text is a JSON document: it is the run's output, not prose to read along.
         silent = prepared.output_mode in ("native", "prompted")
         stream: StreamedResponse | None = None
+        # Before the request: if the process dies while the model answers, it was asked all the same.
+        await self._context.usage(model_calls=1, model=self.wrapped.model_name, asked=self._asked())
         try:
             try:
                 async with self.wrapped.request_stream(messages, settings, parameters) as stream:
@@ -138,14 +140,23 @@ class DurableModel(WrapperModel):
                 if stream is not None:
                     raise
                 response = await self._ask_whole(messages, settings, parameters, silent)
-        except (Exception, asyncio.CancelledError):
-            # The request was made, and what was streamed is paid for, however it ended.
-            spent = stream.usage if stream is not None else RequestUsage()
-            await self._context.usage(_usage(spent), model=self.wrapped.model_name)
+        except (Exception, asyncio.CancelledError) as error:
+            # What was streamed is paid for, however it ended.
+            await self._count(of_failure(stream, error))
             raise
-        await self._context.usage(_usage(response.usage, _cost(response)), model=response.model_name)
+        await self._count(of_response(response))
         document = storable(_RESPONSE.dump_python(response, mode="json"))
         return {**document, ANSWER: secrets.token_hex(4)}
+
+    async def _count(self, requests: list[Consumed]) -> None:
+        """One was counted as it began; more of them come from a chain of models."""
+        for number, (usage, model) in enumerate(requests):
+            if number or usage != NO_USAGE:
+                await self._context.usage(usage, model=model, asked=self._asked(), model_calls=min(number, 1))
+
+    def _asked(self) -> str | None:
+        """The configured name of the model. A chain has many, and says which one answered."""
+        return None if self.wrapped.system.startswith("fallback:") else self.wrapped.model_id
 
     async def _ask_whole(
         self,
@@ -210,24 +221,3 @@ class DurableTools(WrapperToolset[Any]):
 
         step: Awaitable[Any] = context.step(name, call, key=key, kind=StepKind.TOOL)
         return raised_again(await self.durable.noticed(step))
-
-
-def _usage(used: RequestUsage, cost: float = 0.0) -> Usage:
-    return Usage(
-        input_tokens=used.input_tokens,
-        output_tokens=used.output_tokens,
-        cached_tokens=used.cache_read_tokens,
-        reasoning_tokens=used.details.get("reasoning_tokens", 0),
-        model_calls=1,
-        cost=cost,
-    )
-
-
-def _cost(response: ModelResponse) -> float:
-    """US dollars by the price list that PydanticAI brings; 0 for a model that is not on it."""
-    if not response.model_name:
-        return 0.0
-    try:
-        return float(response.cost().total_price)
-    except (LookupError, ValueError):
-        return 0.0

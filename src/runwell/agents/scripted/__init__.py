@@ -25,9 +25,10 @@ status 400 and the reason.
 
 Usage is counted in words: `prompt_tokens` of all messages, of these `cached_tokens` those before the
 last user message; `completion_tokens` of text, reasoning (`reasoning_tokens`), tool names and
-arguments. `max_tokens` cuts the text off with `finish_reason` "length".
+arguments. With `stream_options.continuous_usage_stats` every chunk says what has been used so far.
+`max_tokens` cuts the text off with `finish_reason` "length".
 
-    POST /v1/chat/completions   stream or not, `stream_options.include_usage`, tool calls
+    POST /v1/chat/completions   stream or not, `stream_options`, tool calls
     GET  /v1/models             one model, `scripted`; any other name is taken as well
     GET  /stats                 {"requests", "disconnects", "open", "errors"}
 """

@@ -158,13 +158,33 @@ def _usage(messages: list[dict[str, Any]], last: int, moves: list[Move]) -> dict
     # What stands behind a fault is never said.
     said = list(takewhile(lambda move: not isinstance(move, Drop | Hang) and not _final(move), moves))
     reasoning = sum(1 for move in said if isinstance(move, Reasoning))
-    calls = sum(1 + len(move.arguments.split()) for move in said if isinstance(move, ToolCall))
-    completion = sum(1 for move in said if isinstance(move, Text)) + reasoning + calls
+    completion = sum(words(move) for move in said)
+    return _counted(sum(sizes), sum(sizes[: max(last, 0)]), completion, reasoning)
+
+
+def words(move: Move) -> int:
+    """What a move adds to `completion_tokens`."""
+    match move:
+        case Text() | Reasoning():
+            return 1
+        case ToolCall(arguments=arguments):
+            return 1 + len(arguments.split())
+        case _:
+            return 0
+
+
+def so_far(usage: dict[str, Any], completion: int, reasoning: int) -> dict[str, Any]:
+    """The usage of an answer of which only so much has been said."""
+    cached = usage["prompt_tokens_details"]["cached_tokens"]
+    return _counted(usage["prompt_tokens"], cached, completion, reasoning)
+
+
+def _counted(prompt: int, cached: int, completion: int, reasoning: int) -> dict[str, Any]:
     return {
-        "prompt_tokens": sum(sizes),
+        "prompt_tokens": prompt,
         "completion_tokens": completion,
-        "total_tokens": sum(sizes) + completion,
-        "prompt_tokens_details": {"cached_tokens": sum(sizes[: max(last, 0)])},
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": cached},
         "completion_tokens_details": {"reasoning_tokens": reasoning},
     }
 

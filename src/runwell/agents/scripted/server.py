@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from runwell.agents.scripted.answer import Answer, Reasoning, Text, ToolCall, plan
+from runwell.agents.scripted.answer import Answer, Reasoning, Text, ToolCall, plan, so_far, words
 from runwell.agents.scripted.directives import BadDirective, Drop, Fail, Hang, Pace
 
 Message = MutableMapping[str, Any]
@@ -164,7 +164,9 @@ class Reply:
         self._id = f"chatcmpl-{answer.key[:24]}"
         self._calls = 0
         options = request.get("stream_options")
-        self._counted = isinstance(options, dict) and bool(options.get("include_usage"))
+        options = options if isinstance(options, dict) else {}
+        self._counted = bool(options.get("include_usage"))
+        self._counting = bool(options.get("continuous_usage_stats"))
 
     async def say(self, move: Text | Reasoning | ToolCall) -> None:
         raise NotImplementedError
@@ -215,8 +217,12 @@ class Streamed(Reply):
     """Server-sent events; the status is sent with the first of them."""
 
     _begun = False
+    _completion = 0
+    _reasoning = 0
 
     async def say(self, move: Text | Reasoning | ToolCall) -> None:
+        self._completion += words(move)
+        self._reasoning += isinstance(move, Reasoning)
         match move:
             case Text(piece):
                 await self._delta({"content": piece})
@@ -251,7 +257,10 @@ class Streamed(Reply):
         if not self._begun:
             delta = {"role": "assistant", **delta}
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-        await self._event(self._document("chat.completion.chunk", choices=[choice]))
+        chunk = self._document("chat.completion.chunk", choices=[choice])
+        if self._counting:
+            chunk["usage"] = so_far(self._answer.usage, self._completion, self._reasoning)
+        await self._event(chunk)
 
     async def _event(self, document: dict[str, Any]) -> None:
         await self._begin()

@@ -1,0 +1,166 @@
+"""What can be set. `Settings` is the source of the reader and of the page of the documentation."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from runwell.domain.errors import Invalid
+from runwell.domain.prices import Price
+
+MIB = 2**20
+HOUR = 3600.0
+
+Durability = Literal["full", "normal"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+Seconds = Annotated[float, Meta(ge=0, extra={"unit": "seconds"})]
+Bytes = Annotated[int, Meta(ge=1024, extra={"unit": "bytes"})]
+
+
+class BadSetting(Invalid):
+    """A setting that cannot be understood; the sentence says which, where it was read, and why."""
+
+    code = "bad_setting"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set. Durations are seconds, sizes are bytes."""
+
+    host: Annotated[
+        str,
+        Meta(
+            description="The address to listen on. Anything but loopback needs a key: `runwell keys create`."
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="The port to listen on; 0 takes a free one and logs which.")
+    ] = 8005
+    db: Annotated[
+        str, Meta(description="The database: a path, made when it is not there, or `sqlite:///path`.")
+    ] = "runwell.db"
+    load: Annotated[
+        tuple[str, ...],
+        Meta(description="Agents in code: `module`, `module:name`, `file.py` or `file.py:name`."),
+    ] = ()
+    durability: Annotated[
+        Durability,
+        Meta(
+            description="`full` syncs each commit to disk before it is acknowledged. "
+            "`normal` is faster and may lose the last commits in a power cut."
+        ),
+    ] = "full"
+    concurrency: Annotated[int, Meta(ge=1, description="How many runs are worked on at once.")] = 100
+    grace: Annotated[
+        Seconds,
+        Meta(description="How long an agent that is cancelled, or whose server stops, has to let go."),
+    ] = 5.0
+    max_body: Annotated[Bytes, Meta(description="The largest request body that is accepted.")] = 8 * MIB
+    max_output: Annotated[Bytes, Meta(description="The largest output a run may have; more fails it.")] = (
+        16 * MIB
+    )
+    rate_limit: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How many requests a key may make a minute, and at once; 0 is no limit. "
+            "Local mode has none.",
+        ),
+    ] = 0
+    max_queue: Annotated[
+        int,
+        Meta(ge=0, description="How many runs may be queued; a submit beyond is told 503. 0 is no limit."),
+    ] = 100_000
+    max_streams: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How many event streams a key may have open at once, or in local mode all together; "
+            "0 is no limit.",
+        ),
+    ] = 1_000
+    keep_idempotency: Annotated[
+        Seconds, Meta(description="For how long an Idempotency-Key is remembered.")
+    ] = 48 * HOUR
+    keep_deliveries: Annotated[
+        Seconds, Meta(description="For how long deliveries that have ended are kept, with their posts.")
+    ] = 30 * 24 * HOUR
+    callbacks_allow: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses that callbacks may be posted to although they are not public: "
+            "`host[:port]`."
+        ),
+    ] = ()
+    flowyble_rate: Annotated[
+        int,
+        Meta(
+            ge=0, description="How many requests a key may make in 60 s in the Flowyble API; 0 is no limit."
+        ),
+    ] = 100
+    praisonai_agent_root: Annotated[
+        str,
+        Meta(description="The folder for `agent_file` in the PraisonAI API; empty: the current one."),
+    ] = ""
+    origins: Annotated[
+        tuple[str, ...],
+        Meta(description="Origins besides loopback whose web pages may call the API: `https://app.example`."),
+    ] = ()
+    model_keys: Annotated[
+        tuple[str, ...],
+        Meta(description="Variables that agents made through the API may name in `api_key_env`."),
+    ] = ()
+    log_level: Annotated[LogLevel, Meta(description="The least important line that is logged.")] = "info"
+    agents: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(description="Agents of a model and instructions, one table each: `[agents.NAME]`."),
+    ] = {}
+    models: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="What clients of other APIs mean by a model's name, one table each: `[models.NAME]`. "
+            "The first answers to all other names; without any, the default agent does."
+        ),
+    ] = {}
+    prices: Annotated[
+        dict[str, Price],
+        Meta(
+            description="What a model's tokens cost, one table each: "
+            '`[prices."MODEL"]`, see [usage and cost](../guides/usage.md).'
+        ),
+    ] = {}
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file behind `db`."""
+        return Path(self.db.removeprefix("sqlite:///")).expanduser()
+
+
+FILE_ONLY = frozenset({"agents", "models", "prices"})
+"""Tables: no variable can hold them."""
+
+
+def kinds() -> dict[str, Any]:
+    return get_type_hints(Settings, include_extras=True)
+
+
+def variable_of(name: str) -> str:
+    return f"RUNWELL_{name.upper()}"
+
+
+def base_of(kind: Any) -> Any:
+    while hasattr(kind, "__metadata__"):
+        kind = kind.__origin__
+    return kind
+
+
+def metas_of(kind: Any) -> list[Meta]:
+    return [meta for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, Meta)]
+
+
+def unit_of(kind: Any) -> str | None:
+    for meta in metas_of(kind):
+        if meta.extra and "unit" in meta.extra:
+            return str(meta.extra["unit"])
+    return None
