@@ -3,7 +3,7 @@
     RunwellError
     ├── Invalid ............ the request itself is wrong
     │   ├── InvalidId · InvalidJson · InvalidInput
-    │   └── IdempotencyMismatch
+    │   └── IdempotencyMismatch · AddressRefused
     ├── NotFound ........... RunNotFound · AgentNotFound · ThreadNotFound · KeyNotFound
     ├── Conflict ........... the request is right, the moment is not
     │   ├── IllegalTransition · RunNotFinal · RunNotWaiting · QuestionChanged · ThreadBusy
@@ -11,10 +11,11 @@
     ├── Refused ............ Unauthenticated · Forbidden
     ├── Gone ............... LogPruned
     ├── TooLarge ........... a body or an output over its limit
+    ├── TooMany ............ RateLimited · TooManyStreams
     └── Unavailable ........ StoreUnavailable · QueueFull
 
 Each carries a `code` for machines, a sentence for people and a `hint`: what to do next. None knows
-of HTTP. A dialect renders the seven kinds with an exhaustive match.
+of HTTP. A dialect renders the kinds with an exhaustive match.
 """
 
 from enum import StrEnum
@@ -31,6 +32,7 @@ class ErrorKind(StrEnum):
     FORBIDDEN = "forbidden"
     GONE = "gone"
     TOO_LARGE = "too_large"
+    LIMITED = "limited"
     UNAVAILABLE = "unavailable"
 
 
@@ -95,6 +97,31 @@ class IdempotencyMismatch(Invalid):
         self.run_id = run_id
 
 
+class AddressFault(StrEnum):
+    """Why an address is not posted to."""
+
+    SCHEME = "scheme"
+    """It begins with neither http:// nor https://."""
+    MALFORMED = "malformed"
+    """It is no URL, names no host, or carries what has no place in a callback's URL."""
+    LOOPBACK = "loopback"
+    """It says that it is this machine: `localhost`, 127.0.0.1, 0.0.0.0, [::1], in any spelling."""
+    UNRESOLVABLE = "unresolvable"
+    """Its name has no address, or none was told in time. The only fault that may pass by itself."""
+    RESTRICTED = "restricted"
+    """It is, or its name resolves to, an address that is not on the public Internet."""
+
+
+class AddressRefused(Invalid):
+    """Nothing is posted to this URL. The message never holds its path or query, which may be secret."""
+
+    code = "address_refused"
+
+    def __init__(self, fault: AddressFault, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.fault = fault
+
+
 class NotFound(RunwellError):
     code = "not_found"
     kind = ErrorKind.NOT_FOUND
@@ -131,6 +158,27 @@ class KeyNotFound(NotFound):
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"There is no key {key_id[:80]}", "`runwell keys list` shows them.")
+
+
+class CallbackNotFound(NotFound):
+    code = "callback_not_found"
+
+    def __init__(self, callback_id: str) -> None:
+        super().__init__(f"There is no callback cb_{callback_id}", "GET /callbacks lists yours.")
+
+
+class DeliveryNotFound(NotFound):
+    code = "delivery_not_found"
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__(f"There is no delivery msg_{delivery_id}", "GET /deliveries lists yours.")
+
+
+class TriggerNotFound(NotFound):
+    code = "trigger_not_found"
+
+    def __init__(self, trigger: str) -> None:
+        super().__init__(f"There is no trigger {trigger[:80]}", "GET /triggers lists yours.")
 
 
 class Conflict(RunwellError):
@@ -238,6 +286,29 @@ class LogPruned(RunwellError):
 class TooLarge(RunwellError):
     code = "too_large"
     kind = ErrorKind.TOO_LARGE
+
+
+class TooMany(RunwellError):
+    """The caller has more than its share, and nothing was done. `retry_after` is in seconds."""
+
+    code = "too_many"
+    kind = ErrorKind.LIMITED
+
+    def __init__(self, message: str, hint: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
+
+
+class RateLimited(TooMany):
+    """Too many requests in too short a time; after `retry_after` the next is let in."""
+
+    code = "rate_limited"
+
+
+class TooManyStreams(TooMany):
+    """Too many event streams open at once; `retry_after` is a guess, one must end first."""
+
+    code = "too_many_streams"
 
 
 class Unavailable(RunwellError):
