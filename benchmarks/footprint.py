@@ -74,7 +74,8 @@ async def _started(plan: Plan, start: Callable[[], ServerProcess]) -> tuple[list
 
 async def _per_watcher(folder: Path, database: Path) -> float:
     """kB. The runs are queued behind one that never ends, so nothing ever happens on the streams."""
-    with runwell(folder, database, concurrency=1) as server:
+    # One key watches more here than one key may by default.
+    with runwell(folder, database, concurrency=1, max_streams="0") as server:
         paths = await _queue(server)
         await asyncio.sleep(SETTLE)
         before = server.process.memory

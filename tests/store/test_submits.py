@@ -182,4 +182,5 @@ async def test_the_key_of_a_deleted_run_reads_as_free(store: Store) -> None:
     await do(store, run, Cancel())
     assert await store.runs.earlier(OWNER, KEY) is not None
     await store.runs.delete(run.id, OWNER)
-    assert await store.runs.earlier(OWNER, KEY) is None
+    for fingerprint in (KEY.fingerprint, b"other"):
+        assert await store.runs.earlier(OWNER, KEY._replace(fingerprint=fingerprint)) is None

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
+from runwell.domain.errors import TooManyStreams
 from runwell.stream.presence import Closing
 from runwell.stream.sse import KEEP_ALIVE, RECONNECT, EventStream, rendered
 from tests.support.asgi import AsgiClient, soon
@@ -156,6 +158,130 @@ async def test_cancelling_the_whole_task_is_not_taken_for_a_client_that_left(sou
             await exchange.ended()
         assert source.closed
         exchange.task = asyncio.ensure_future(asyncio.sleep(0))
+
+
+def one_more(closing: Closing) -> EventStream:
+    """A stream of the one caller; raises when it is one too many."""
+    return EventStream(Source().chunks(), closing, who="ann")
+
+
+async def ends_by_itself(exchange, source, closing):
+    source.queue.put_nowait(None)
+    await exchange.read()
+
+
+async def client_leaves(exchange, source, closing):
+    exchange.leave()
+
+
+async def server_closes(exchange, source, closing):
+    closing.begin()
+
+
+async def task_is_cancelled(exchange, source, closing):
+    exchange.task.cancel()
+
+
+@pytest.mark.parametrize("end", [ends_by_itself, client_leaves, server_closes, task_is_cancelled])
+async def test_a_stream_takes_a_place_of_its_caller_until_it_ends(source, end):
+    closing = Closing(most_streams=1)
+    async with client_of(source, closing, who="ann").open("GET", "/") as exchange:
+        await exchange.started()
+        await exchange.chunk()
+        with pytest.raises(TooManyStreams) as refused:
+            one_more(closing)
+        assert (refused.value.code, refused.value.retry_after) == ("too_many_streams", 5.0)
+        EventStream(Source().chunks(), closing, who="bob")
+        EventStream(Source().chunks(), closing)
+        await end(exchange, source, closing)
+        await asyncio.wait([exchange.task])
+        one_more(closing)
+        exchange.task = asyncio.ensure_future(asyncio.sleep(0))
+
+
+@pytest.mark.parametrize("fails_at", ["http.response.start", "http.response.body"])
+async def test_a_stream_that_cannot_be_sent_gives_its_place_back(source, fails_at):
+    closing = Closing(most_streams=1)
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        if message["type"] == fails_at:
+            raise OSError("the socket is gone")
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="gone"):
+            await one_more(closing)({}, receive, send)
+    assert not closing.streams
+
+
+async def test_a_failing_source_gives_the_place_back():
+    closing = Closing(most_streams=1)
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        raise RuntimeError("the store is gone")
+        yield b""
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        return None
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the store is gone"):
+            await EventStream(chunks(), closing, who="ann")({}, receive, send)
+    assert not closing.streams
+
+
+async def test_it_counts_before_anything_is_sent(source):
+    """A client whose connection takes nothing holds a stream all the same."""
+    closing, may_send = Closing(most_streams=1), asyncio.Event()
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    async def send(message):
+        await may_send.wait()
+
+    stream = asyncio.ensure_future(EventStream(source.chunks(), closing, who="ann")({}, receive, send))
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyStreams):
+        one_more(closing)
+    source.queue.put_nowait(None)
+    may_send.set()
+    await stream
+    one_more(closing)
+
+
+def test_a_stream_that_was_made_and_never_sent_holds_no_place():
+    closing = Closing(most_streams=1)
+    for _ in range(3):
+        one_more(closing)
+    assert not closing.streams
+
+
+async def test_without_a_limit_there_may_be_any_number():
+    closing = Closing()
+    async with AsyncExitStack() as stack:
+        for _ in range(50):
+            exchange = await stack.enter_async_context(AsgiClient(one_more(closing)).open("GET", "/"))
+            await exchange.started()
+        assert len(closing.streams) == 50
+    assert len(closing.streams) == 0
+
+
+async def test_the_usual_headers_can_be_others(source, closing):
+    base = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"))
+    given = client_of(source, closing, base=base, headers=[(b"x-run", b"1")])
+    async with given.open("GET", "/") as exchange:
+        await exchange.started()
+    assert exchange.headers == {
+        "content-type": "text/event-stream",
+        "cache-control": "no-store",
+        "x-run": "1",
+    }
 
 
 async def test_pages_are_rendered_in_one_piece_and_empty_ones_stay_empty():

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from runwell.auth.keys import digest
+from runwell.auth.rate_limit import RateLimit
 from runwell.domain.errors import Forbidden, Unauthenticated
 from runwell.domain.instant import SECOND, Instant
 from runwell.domain.principal import ALL_SCOPES, LOCAL_OWNER, Principal, Scope
@@ -54,11 +55,20 @@ class Authenticator:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, *, local_mode: bool = False, most_known: int = 4_096
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        local_mode: bool = False,
+        rate_limit: RateLimit | None = None,
+        most_known: int = 4_096,
     ) -> None:
         self._store = store
         self._clock = clock
         self.local_mode = local_mode
+        # In local mode whoever is limited as a key could come without it.
+        limited = rate_limit is not None and rate_limit.count > 0 and not local_mode
+        self._rate_limit = rate_limit if limited else None
         self._known = _Memory(most_known)
         self._unknown = _Memory(most_known // 4)
 
@@ -70,6 +80,19 @@ class Authenticator:
             return None
         seen = self._known.get(credential, self._clock.now())
         return seen.principal if seen is not None else None
+
+    async def admit(self, credential: str | None, scope: Scope) -> Principal:
+        """The caller, who has `scope` and has not asked too often.
+
+        What a key asks for counts whether or not it may have it. What nobody is known by counts for
+        nobody. Raises `Unauthenticated`, `RateLimited`, `Forbidden`; `StoreUnavailable` passes through.
+        """
+        principal = self.known(credential) or await self.authenticate(credential)
+        if self._rate_limit is not None and principal.key_id is not None:
+            self._rate_limit.take(principal.key_id, self._clock.now())
+        if scope not in principal.scopes:  # spares the status read two calls
+            require(principal, scope)
+        return principal
 
     async def authenticate(self, credential: str | None) -> Principal:
         """The caller. Raises `Unauthenticated`; the store's `StoreUnavailable` passes through."""

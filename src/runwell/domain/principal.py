@@ -45,5 +45,10 @@ class Principal(msgspec.Struct, frozen=True):
     via: str
     key_id: str | None = None
 
+    @property
+    def who(self) -> str:
+        """Whom limits are counted for: the key, or an owner who came without one."""
+        return self.key_id or self.owner
+
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 from runwell.domain.agent import AgentSpec
+from runwell.engine.models import Models
+from runwell.engine.queue_limit import QueueLimit
 from runwell.ports.agent import AgentCatalog
 from runwell.ports.clock import Clock
 from runwell.ports.signals import Signals
@@ -29,6 +31,8 @@ class Core:
     clock: Clock
     catalog: AgentCatalog | None = None
     limits: Limits = field(default_factory=Limits)
+    models: Models = field(default_factory=Models)
+    queue: QueueLimit = field(default_factory=QueueLimit)
 
     @property
     def default_agent(self) -> AgentSpec | None:

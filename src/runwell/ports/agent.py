@@ -134,6 +134,10 @@ class Context(Protocol):
         """
         ...
 
+    def for_thread(self) -> "SyncContext":
+        """The same view for plain code, which this agent calls in a thread: every method blocks."""
+        ...
+
 
 class SyncContext(Protocol):
     """The same for agents that are plain functions: every method blocks."""

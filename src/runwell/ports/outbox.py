@@ -55,8 +55,17 @@ class Deliveries(Protocol):
         """`owner` None is the core itself. Raises `DeliveryNotFound`."""
         ...
 
-    async def due(self, now: Instant, limit: int, exclude: frozenset[str] = frozenset()) -> list[Delivery]:
-        """Pending ones whose `next_at` has come, those due longest first, but for the ids in `exclude`."""
+    async def due(
+        self,
+        now: Instant,
+        limit: int,
+        exclude: frozenset[str] = frozenset(),
+        busy: frozenset[str] = frozenset(),
+    ) -> list[Delivery]:
+        """Pending ones whose `next_at` has come, those due longest first, but for the ids in `exclude`
+        and for those whose URL has one of the origins in `busy` (`https://host:port`, as it is written
+        there, in lower case): receivers that have enough to do. What is due behind very many of those
+        may be found only later."""
         ...
 
     async def next_due(self, now: Instant) -> Instant | None:

@@ -3,7 +3,6 @@
 from time import monotonic
 from typing import Any
 
-from runwell.auth.authenticator import require
 from runwell.dialects.dialect import Services
 from runwell.dialects.exchange import Call, Headers, Reply, bearer_or_key
 from runwell.domain.errors import StoreUnavailable, Unavailable
@@ -43,7 +42,7 @@ class Health:
 
     async def metrics(self, call: Call) -> Reply:
         """The exposition. It names all owners' agents, so a key must have the scope `admin`."""
-        require(await self._services.authenticator.authenticate(bearer_or_key(call.headers)), Scope.ADMIN)
+        await self._services.authenticator.admit(bearer_or_key(call.headers), Scope.ADMIN)
         core = self._services.core
         text = self._metrics.text(await core.store.runs.depths(), core.clock.now())
         return Reply(200, [(b"content-type", CONTENT_TYPE), (b"cache-control", b"no-store")], text)
@@ -52,17 +51,8 @@ class Health:
 def documented() -> dict[str, Any]:
     """The OpenAPI path items of these three."""
     problem = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    status = {
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {"status": {"type": "string"}},
-                    "required": ["status"],
-                }
-            }
-        }
-    }
+    word = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+    status = {"content": {"application/json": {"schema": word}}}
 
     def item(id: str, title: str, answers: dict[str, Any], **extra: Any) -> dict[str, Any]:
         return {
@@ -85,6 +75,7 @@ def documented() -> dict[str, Any]:
                 "200": text,
                 "401": {"description": "No credential.", **problem},
                 "403": {"description": "The key lacks the scope.", **problem},
+                "429": {"description": "Too many requests for this key.", **problem},
                 "503": {"description": "The store is not available.", **problem},
             },
         ),

@@ -1,23 +1,33 @@
-"""Long answers end when nobody waits for them any more: the client left, or the server is closing."""
+"""Long answers: how many a caller may hold open, and that they end when nobody waits for them any
+more: the client left, or the server is closing."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Literal
 
 from starlette.types import Receive
 
-from runwell.domain.errors import RunwellError
+from runwell.domain.errors import RunwellError, TooManyStreams
 
 End = Literal["done", "left", "closing"]
 """Why an attended piece of work ended: by itself, or for one of the two."""
 
+STREAM_AGAIN = 5.0
+"""Seconds after which it is worth asking again for a stream that was one too many."""
+
 
 class Closing:
-    """The server's going down, told to everybody who would hold it up. One per app."""
+    """The server's going down, told to everybody who would hold it up. One per app.
 
-    def __init__(self) -> None:
+    Of event streams each caller may have `most_streams` open at once, 0 is no limit.
+    """
+
+    def __init__(self, most_streams: int = 0) -> None:
         self.begun = False
+        self.most_streams = most_streams
+        self._streams_of: dict[str, int] = {}
         self.streams: set[Attended] = set()
         """The event streams open now."""
         self.polls: set[Attended] = set()
@@ -28,6 +38,29 @@ class Closing:
         self.begun = True
         for attended in (*self.streams, *self.polls):
             attended.interrupt("closing")
+
+    def admit_stream(self, who: str) -> None:
+        """Raise `TooManyStreams` when the caller has as many as it may have."""
+        most = self.most_streams
+        if most and self._streams_of.get(who, 0) >= most:
+            raise TooManyStreams(
+                f"No more than {most} event streams may be open at once for one caller",
+                "Close one first, or poll: `Prefer: wait=30` answers when a run has ended.",
+                STREAM_AGAIN,
+            )
+
+    @contextmanager
+    def stream_of(self, who: str) -> Iterator[None]:
+        """While inside, the caller has one more event stream."""
+        self._streams_of[who] = self._streams_of.get(who, 0) + 1
+        try:
+            yield
+        finally:
+            left = self._streams_of[who] - 1
+            if left:
+                self._streams_of[who] = left
+            else:
+                del self._streams_of[who]
 
 
 class Attended:

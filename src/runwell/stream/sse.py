@@ -5,7 +5,7 @@ log. A page of events is one write, and the next page is read only when the serv
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from time import monotonic
 
 from starlette.responses import Response
@@ -35,6 +35,10 @@ class EventStream(Response):
     `chunks` is closed in the end, however it ends. Ends when `chunks` does, when the client leaves
     (nothing more is sent) and when the server closes (the answer is completed, so the client knows
     to come back with its `Last-Event-ID`). `opening` is sent at once with the first chunk's turn.
+
+    `who` is the caller whose open streams are limited, see `Closing`; making one too many raises
+    `TooManyStreams`. It counts from the moment it is sent until it ends, so make it when it is to be
+    sent. `base` replaces the usual headers, `headers` come on top.
     """
 
     def __init__(
@@ -42,22 +46,33 @@ class EventStream(Response):
         chunks: AsyncGenerator[bytes, None],
         closing: Closing,
         *,
+        who: str | None = None,
         opening: bytes = RECONNECT,
+        base: Iterable[tuple[bytes, bytes]] = HEADERS,
         headers: Iterable[tuple[bytes, bytes]] = (),
         keep_alive: bytes = KEEP_ALIVE,
         silence: float = SILENCE,
     ) -> None:
+        if who is not None:
+            closing.admit_stream(who)
         self.status_code = 200
         self.background = None
-        self.raw_headers = [*HEADERS, *headers]
+        self.raw_headers = [*base, *headers]
         self._chunks = chunks
         self._closing = closing
+        self._who = who
         self._opening = opening
         self._keep_alive = keep_alive
         # The next turn may be as far away as the longest look.
         self._quiet = silence - LOOKS[-1]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Counted before anything is awaited: whoever asks next sees it. A stream that was made and
+        # never sent has taken nothing.
+        with self._closing.stream_of(self._who) if self._who is not None else nullcontext():
+            await self._stream(receive, send)
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with (
             Attended(receive, self._closing, self._closing.streams) as attended,

@@ -56,6 +56,15 @@ async def test_every_error_is_a_problem(document):
                     assert list(answer["content"]) == ["application/problem+json"], op["operationId"]
 
 
+async def test_every_native_operation_may_be_too_often_and_says_when_to_come_back(document):
+    for path, item in document["paths"].items():
+        for method, op in item.items():
+            if path in ("/healthz", "/readyz"):
+                assert "429" not in op["responses"]
+            elif path != "/metrics":
+                assert "Retry-After" in op["responses"]["429"]["headers"], (method, path)
+
+
 async def test_bodies_have_schemas_and_examples_that_fit(document):
     for item in document["paths"].values():
         for op in item.values():

@@ -23,6 +23,9 @@ MADE = {
     errors.AgentNotFound: ("x",),
     errors.ThreadNotFound: (ID,),
     errors.KeyNotFound: ("x",),
+    errors.TriggerNotFound: ("x",),
+    errors.DeliveryNotFound: (ID,),
+    errors.CallbackNotFound: (ID,),
     errors.IllegalTransition: (ID, "failed", "cancel"),
     errors.RunNotFinal: (ID, "queued", "deleted"),
     errors.RunNotWaiting: (ID, "queued"),
@@ -75,6 +78,14 @@ def test_an_unavailable_store_says_when_to_come_back():
     reply = problems.refuse(errors.StoreUnavailable("disk full", retry_after=2.3), SCOPE)
     assert reply.status == 503
     assert dict(reply.headers)[b"retry-after"] == b"3"
+
+
+@pytest.mark.parametrize(("seconds", "header"), [(0.0, b"1"), (0.001, b"1"), (1.0, b"1"), (59.1, b"60")])
+@pytest.mark.parametrize("error", [errors.RateLimited, errors.TooManyStreams])
+def test_who_has_too_much_is_told_when_to_come_back(error, seconds, header):
+    reply = problems.refuse(error("too much", retry_after=seconds), SCOPE)
+    assert reply.status == 429
+    assert dict(reply.headers)[b"retry-after"] == header
 
 
 @pytest.mark.parametrize(

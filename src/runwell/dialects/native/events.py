@@ -36,7 +36,9 @@ class WatchRun:
         if run.final and not lines and after >= run.last_seq:
             return Reply(204, [PRIVATE])
         pages = tail(core.store, core.signals, run.id, after)
-        return EventStream(rendered(pages, self._native.render.frames), self._native.services.closing)
+        return EventStream(
+            rendered(pages, self._native.render.frames), self._native.services.closing, who=principal.who
+        )
 
 
 async def page(native: Native, owner: str, run_id: str, after: int, limit: int) -> Reply:

@@ -1,14 +1,16 @@
 """What every route of this dialect works with, and how it learns who is calling."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from runwell.auth.authenticator import Authenticator, require
+from runwell.auth.authenticator import Authenticator
 from runwell.dialects.dialect import Services
 from runwell.dialects.exchange import Headers, Reply, bearer_or_key
 from runwell.dialects.native.responses import JSON, PRIVATE, Renderer, etag
+from runwell.domain.events import LoggedEvent
 from runwell.domain.principal import Principal, Scope
 from runwell.domain.run import Run, RunStatus
 from runwell.engine.core import Core
@@ -47,6 +49,10 @@ class Native:
             headers.extend(extra)
         return Reply(status, headers, self.render.run(run, position, mount))
 
+    async def callback_body(self, run: Run, line: LoggedEvent) -> bytes:
+        """What callbacks of the format `native` post; links in it are those of the root."""
+        return self.render.callback_body(run, await self.position(run), line)
+
 
 def native_of(request: Request) -> Native:
     return cast(Native, request.app.state.native)
@@ -57,12 +63,9 @@ def mount_of(request: Request) -> str:
     return cast(str, request.scope.get("root_path", ""))
 
 
-async def admit(authenticator: Authenticator, headers: dict[bytes, bytes], scope: Scope) -> Principal:
-    """The caller, who has `scope`. Raises `Unauthenticated`, `Forbidden`."""
-    credential = bearer_or_key(headers)
-    principal = authenticator.known(credential) or await authenticator.authenticate(credential)
-    require(principal, scope)
-    return principal
+def admit(authenticator: Authenticator, headers: dict[bytes, bytes], scope: Scope) -> Awaitable[Principal]:
+    """The caller, who has `scope`: see `Authenticator.admit`."""
+    return authenticator.admit(bearer_or_key(headers), scope)
 
 
 def _with_scope(scope: Scope):  # type: ignore[no-untyped-def]

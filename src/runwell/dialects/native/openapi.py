@@ -23,9 +23,10 @@ PROBLEMS = {
     410: "The run is kept, its log was pruned.",
     413: "The body is too large.",
     422: "The request is understood and cannot be met; `errors` points at the faults.",
+    429: "Too many requests, or too many open streams, for this key. Nothing was done.",
     503: "Nothing was done; the same request may work later.",
 }
-ALWAYS = (401, 403, 422, 503)
+ALWAYS = (401, 403, 422, 429, 503)
 WITH_BODY = (400, 413)
 
 _HEADERS: dict[str, tuple[str, Document]] = {
@@ -127,7 +128,7 @@ def _responses(operation: Operation) -> dict[int | str, Document]:
     problems = {*ALWAYS, *operation.problems, *(WITH_BODY if operation.body else ())}
     for status in sorted(problems):
         content = {"application/problem+json": {"schema": ref(Problem)}}
-        headers = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}.get(status, ())
+        headers = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}.get(status, ())
         responses[status] = _response(PROBLEMS[status], headers, content)
     return responses
 

@@ -23,6 +23,7 @@ from runwell.domain.errors import (
     InvalidInput,
     InvalidJson,
     RunwellError,
+    TooMany,
     Unavailable,
 )
 
@@ -51,6 +52,8 @@ def status_of(error: RunwellError) -> int:
             return 410
         case ErrorKind.TOO_LARGE:
             return 413
+        case ErrorKind.LIMITED:
+            return 429
         case ErrorKind.UNAVAILABLE:
             return 503
     assert_never(error.kind)
@@ -86,7 +89,7 @@ def _domain_problem(error: RunwellError) -> Reply:
     headers: Headers = []
     if error.kind is ErrorKind.UNAUTHENTICATED:
         headers = [(b"www-authenticate", b'Bearer realm="runwell"')]
-    elif isinstance(error, Unavailable):
+    elif isinstance(error, Unavailable | TooMany):
         headers = [(b"retry-after", b"%d" % max(math.ceil(error.retry_after), 1))]
     return problem(status_of(error), error.code, error.message, error.hint, headers, **extra)
 

@@ -11,11 +11,23 @@ from runwell.store.sqlite.rows import Row
 from runwell.store.sqlite.transaction import Job, Transaction
 from runwell.store.sqlite.writer import Desk
 
+MOST_PASSED = 10_000
+"""Due rows that are looked through for receivers that are not busy."""
+
 _FIELDS = """id, owner, run_id, seq, event, url, format, status, created_at, callback_id, next_at, posts,
     tries, last, body"""
 _GET = f"SELECT {_FIELDS} FROM deliveries WHERE id = ?1 AND (?2 IS NULL OR owner = ?2)"
 _DUE = f"""SELECT {_FIELDS} FROM deliveries INDEXED BY deliveries_due
 WHERE status = 'pending' AND next_at <= ? ORDER BY next_at, pk LIMIT ?"""
+# Bounded: rows of busy receivers are read past, and this runs on the event loop.
+_DUE_ELSEWHERE = f"""SELECT {_FIELDS} FROM deliveries WHERE pk IN (
+    SELECT pk FROM deliveries INDEXED BY deliveries_due
+    WHERE status = 'pending' AND next_at <= ? ORDER BY next_at, pk LIMIT {MOST_PASSED}
+) AND NOT EXISTS (
+    SELECT 1 FROM json_each(?) WHERE lower(substr(url, 1, length(value))) = value
+        AND substr(url, length(value) + 1, 1) IN ('', '/', '?', '#')
+)
+ORDER BY next_at, pk LIMIT ?"""
 _NEXT_DUE = "SELECT min(next_at) FROM deliveries WHERE status = 'pending' AND next_at > ?"
 _OF = f"SELECT {_FIELDS} FROM deliveries WHERE run_id = ? ORDER BY pk"
 _POSTS = """SELECT number, at, duration, status_code, error FROM posts
@@ -60,9 +72,19 @@ class SqliteDeliveries:
             raise DeliveryNotFound(delivery_id)
         return _delivery_of(row)
 
-    async def due(self, now: Instant, limit: int, exclude: frozenset[str] = frozenset()) -> list[Delivery]:
+    async def due(
+        self,
+        now: Instant,
+        limit: int,
+        exclude: frozenset[str] = frozenset(),
+        busy: frozenset[str] = frozenset(),
+    ) -> list[Delivery]:
         # Those excluded are being posted now: few, and they lie among the first.
-        rows = self._reader.all(_DUE, (now, limit + len(exclude)))
+        if busy:
+            values = (now, json.encode(sorted(busy)).decode(), limit + len(exclude))
+            rows = self._reader.all(_DUE_ELSEWHERE, values)
+        else:
+            rows = self._reader.all(_DUE, (now, limit + len(exclude)))
         found = [each for row in rows if (each := _delivery_of(row)).id not in exclude]
         return found[:limit]
 
