@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from runwell.agents.errors import CannotLoad
-from runwell.agents.prompt import prompt_of
 from runwell.agents.python import PythonAgent
 from runwell.agents.python.function import NAME
 from runwell.domain.agent import AgentSpec, ModelAgent
 from runwell.domain.ids import id_of_name
 from runwell.domain.json_gate import JsonValue
+from runwell.domain.prompt import prompt_of
 from runwell.domain.run import Reason
 from runwell.ports.agent import AgentFailed, Context, SyncContext
 

@@ -16,7 +16,6 @@ from pydantic_ai.usage import UsageLimits
 
 from runwell.agents.errors import CannotLoad
 from runwell.agents.model import ModelRunner
-from runwell.agents.prompt import prompt_of
 from runwell.agents.pydantic_ai.durable import Durable
 from runwell.agents.pydantic_ai.failures import told_as_facts
 from runwell.agents.pydantic_ai.history import history_of
@@ -25,6 +24,7 @@ from runwell.agents.pydantic_ai.tools import tool_of
 from runwell.domain.agent import AgentSpec
 from runwell.domain.ids import id_of_name
 from runwell.domain.json_gate import Json, JsonValue, encode
+from runwell.domain.prompt import prompt_of
 from runwell.ports.agent import Context, SyncContext
 
 KIND = "pydantic_ai"

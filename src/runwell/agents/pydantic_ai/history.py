@@ -12,8 +12,8 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from runwell.agents.prompt import text_of
 from runwell.domain.json_gate import decode
+from runwell.domain.prompt import text_of
 from runwell.domain.thread import Message, Role
 
 
