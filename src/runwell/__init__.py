@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runwell.agents.python import agent
+    from runwell.agents.workflow.code import step, workflow
     from runwell.ports.agent import Context, SyncContext
 
 __version__ = "0.1.0"
 
-__all__ = ["Context", "SyncContext", "__version__", "agent"]
+__all__ = ["Context", "SyncContext", "__version__", "agent", "step", "workflow"]
 
 
 def __getattr__(name: str) -> object:
@@ -30,6 +31,8 @@ def __getattr__(name: str) -> object:
     match name:
         case "agent":
             home = "runwell.agents.python"
+        case "step" | "workflow":
+            home = "runwell.agents.workflow.code"
         case "Context" | "SyncContext":
             home = "runwell.ports.agent"
         case _:

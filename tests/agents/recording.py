@@ -149,12 +149,15 @@ class RecordingContext:
         self.recording.question = (key, decode(encode(question)), schema)
         raise Suspended
 
+    def for_thread(self) -> "BlockingContext":
+        return BlockingContext(self.input, self)
+
 
 class BlockingContext:
     """The same for plain functions, called from the test itself."""
 
-    def __init__(self, input: Any = None) -> None:
-        self.inner = RecordingContext(input)
+    def __init__(self, input: Any = None, inner: RecordingContext | None = None) -> None:
+        self.inner = inner or RecordingContext(input)
         self.run, self.input, self.messages, self.cancelled = A_RUN, input, self.inner.messages, False
 
     def step(

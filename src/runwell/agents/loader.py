@@ -1,12 +1,13 @@
 """Finds agents in the user's files and packages.
 
 A reference is `my_agents.py`, `folder/my_agents.py:name`, `package.module` or `package.module:name`.
-What is served is what stands in the module under a name: decorated functions, imported ones too, and
-`pydantic_ai.Agent` objects. Nothing registers itself.
+What is served is what stands in the module under a name: decorated functions, imported ones too,
+workflows, and `pydantic_ai.Agent` objects. Nothing registers itself.
 """
 
 import importlib
 import importlib.util
+import os
 import re
 import sys
 import traceback
@@ -17,9 +18,11 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from runwell.agents.errors import CannotLoad
-from runwell.agents.python import PythonAgent, UnusableFunction
+from runwell.agents.python import UnusableFunction
+from runwell.agents.recognise import as_agent
 from runwell.ports.agent import Agent
 
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _REFERENCE = re.compile(r"(?P<module>.+?)(?::(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*))?\Z")
 
 
@@ -59,7 +62,7 @@ def find_agents(module: ModuleType, place: str) -> list[Found]:
     """The agents of an imported module. Raises `CannotLoad` when there is none."""
     found: list[Found] = []
     for variable, value in vars(module).items():
-        agent = _as_agent(variable, value)
+        agent = as_agent(value, variable)
         if agent is not None and all(_identity(other) is not value for other in found):
             found.append(Found(agent, variable, place))
     if not found:
@@ -70,18 +73,6 @@ def find_agents(module: ModuleType, place: str) -> list[Found]:
     for one in found:
         _look_at_types(one)
     return found
-
-
-def _as_agent(variable: str, value: object) -> Agent | None:
-    if isinstance(value, PythonAgent):
-        return value
-    # Whoever has a pydantic_ai.Agent has imported pydantic_ai: it is never imported just to look.
-    framework: Any = sys.modules.get("pydantic_ai")
-    if framework is None or not isinstance(value, framework.Agent):
-        return None
-    from runwell.agents.pydantic_ai import PydanticAgent
-
-    return PydanticAgent(value, name=value.name or variable)
 
 
 def _identity(found: Found) -> object:
@@ -199,7 +190,12 @@ def _last_line(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename not in (__file__, importlib.__file__) and not frame.filename.startswith("<frozen")
     ]
-    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    own = [frame for frame in frames if not _is_foreign(frame.filename)] or frames
     if not own:
         return what
     return f'{what}\n  File "{own[-1].filename}", line {own[-1].lineno}\n    {own[-1].line}'
+
+
+def _is_foreign(filename: str) -> bool:
+    """Whether a line is of some package, or of this one, which may be installed as a plain folder."""
+    return "site-packages" in filename or filename.startswith(_PACKAGE)

@@ -103,11 +103,19 @@ class _Table(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def model_agents(config: Mapping[str, Any]) -> list[ModelRunner]:
-    """The agents of a parsed runwell.toml. Raises `CannotLoad` naming the table and the fault."""
+    """The agents of a parsed runwell.toml, but for those of steps.
+
+    Raises `CannotLoad` naming the table and the fault.
+    """
     tables = config.get("agents", {})
     if not isinstance(tables, Mapping):
         raise CannotLoad("[agents] must be a table of tables", "Write [agents.NAME] with a model.")
-    return [_model_agent(name, table) for name, table in tables.items()]
+    return [_model_agent(name, table) for name, table in tables.items() if not is_workflow(table)]
+
+
+def is_workflow(table: object) -> bool:
+    """Whether an `[agents.NAME]` table has steps: `workflow.table` reads those."""
+    return isinstance(table, Mapping) and "steps" in table
 
 
 def _model_agent(name: str, table: object) -> ModelRunner:

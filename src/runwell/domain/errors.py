@@ -4,9 +4,10 @@
     ├── Invalid ............ the request itself is wrong
     │   ├── InvalidId · InvalidJson · InvalidInput
     │   └── IdempotencyMismatch · AddressRefused
-    ├── NotFound ........... RunNotFound · AgentNotFound · ThreadNotFound · KeyNotFound
+    ├── NotFound ........... RunNotFound · AgentNotFound · ThreadNotFound · KeyNotFound · UserNotFound
     ├── Conflict ........... the request is right, the moment is not
     │   ├── IllegalTransition · RunNotFinal · RunNotWaiting · QuestionChanged · ThreadBusy
+    │   ├── EmailTaken
     │   └── StaleRun · AttemptSuperseded (never leave the core)
     ├── Refused ............ Unauthenticated · Forbidden
     ├── Gone ............... LogPruned
@@ -181,6 +182,13 @@ class TriggerNotFound(NotFound):
         super().__init__(f"There is no trigger {trigger[:80]}", "GET /triggers lists yours.")
 
 
+class UserNotFound(NotFound):
+    code = "user_not_found"
+
+    def __init__(self, user: str) -> None:
+        super().__init__(f"There is no user {user[:80]}", "`runwell users list` shows them.")
+
+
 class Conflict(RunwellError):
     code = "conflict"
     kind = ErrorKind.CONFLICT
@@ -241,6 +249,16 @@ class ThreadBusy(Conflict):
             "Wait for that run, cancel it, or submit with if_busy=queue.",
         )
         self.run_id = run_id
+
+
+class EmailTaken(Conflict):
+    code = "email_taken"
+
+    def __init__(self, email: str) -> None:
+        super().__init__(
+            f"There is a user with the address {email[:80]} already",
+            "Sign in with it, or use another address. `runwell users password` sets a forgotten password.",
+        )
 
 
 class StaleRun(Conflict):

@@ -4,9 +4,10 @@ import re
 
 from msgspec.structs import replace
 
-from runwell.domain.agent import AgentSpec, ModelAgent, ServedBy
+from runwell.domain.agent import TEXT_INPUT, AgentSpec, ModelAgent, ServedBy, WorkflowAgent
 from runwell.domain.errors import AgentNotFound, Conflict, InvalidInput
 from runwell.domain.ids import new_id
+from runwell.domain.json_gate import EMPTY
 from runwell.engine.core import Core
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
@@ -62,7 +63,7 @@ async def make_agent(
         )
     spec = AgentSpec(
         id=replaces.id if replaces is not None else new_id(now),
-        name=replaces.name if replaces is not None else await _free_name(core, owner, name),
+        name=replaces.name if replaces is not None else await free_name(core, owner, name),
         kind="model",
         description=description,
         owner=owner,
@@ -74,7 +75,7 @@ async def make_agent(
     return spec
 
 
-async def _free_name(core: Core, owner: str, wanted: str) -> str:
+async def free_name(core: Core, owner: str, wanted: str) -> str:
     """`wanted` as a name of an agent, with a number behind it when it is taken."""
     fit = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-._")[:80] or "agent"
     name, count = fit, 1
@@ -91,8 +92,44 @@ async def put_agent(
 
     Raises `InvalidInput` for a name that cannot be one, `Conflict` for the name of a code agent.
     """
+    check_model_key(core, definition)
+    return await put_spec(core, owner, name, "model", description, definition=definition)
+
+
+async def put_spec(
+    core: Core,
+    owner: str,
+    name: str,
+    kind: str,
+    description: str,
+    *,
+    definition: ModelAgent | None = None,
+    workflow: WorkflowAgent | None = None,
+) -> tuple[AgentSpec, bool]:
+    """Keep an agent under an owner's name. Raises as `put_agent` does for the name."""
     if not _NAME.match(name):
         raise InvalidInput("$.name", "must be 1 to 100 letters, digits, dots, dashes or underscores")
+    existing = await core.store.agents.get(name, owner)
+    if existing is not None and existing.owner is None:
+        raise Conflict(f"{name!r} is an agent made in code", "Choose another name.")
+    now = core.clock.now()
+    spec = AgentSpec(
+        id=existing.id if existing is not None else new_id(now),
+        name=name,
+        kind=kind,
+        input_schema=TEXT_INPUT if workflow is None else EMPTY,
+        description=description,
+        owner=owner,
+        definition=definition,
+        workflow=workflow,
+        created_at=existing.created_at if existing is not None else now,
+    )
+    await core.store.agents.put(spec, now)
+    return spec, existing is None
+
+
+def check_model_key(core: Core, definition: ModelAgent) -> None:
+    """Raise `InvalidInput` for a key that agents made through an API may not read."""
     variable = definition.api_key_env
     if variable is not None and variable not in core.limits.model_keys:
         # Whoever names the address that a secret is sent to must not choose the secret.
@@ -101,21 +138,6 @@ async def put_agent(
             f"agents made through the API may not read the variable {variable[:80]!r}",
             "The operator allows it with RUNWELL_MODEL_KEYS.",
         )
-    existing = await core.store.agents.get(name, owner)
-    if existing is not None and existing.owner is None:
-        raise Conflict(f"{name!r} is an agent made in code", "Choose another name.")
-    now = core.clock.now()
-    spec = AgentSpec(
-        id=existing.id if existing is not None else new_id(now),
-        name=name,
-        kind="model",
-        description=description,
-        owner=owner,
-        definition=definition,
-        created_at=existing.created_at if existing is not None else now,
-    )
-    await core.store.agents.put(spec, now)
-    return spec, existing is None
 
 
 async def delete_agent(core: Core, owner: str, name: str) -> None:

@@ -22,6 +22,7 @@ from runwell.domain.ids import new_id
 from runwell.domain.instant import Instant, after
 from runwell.engine.core import Core
 from runwell.engine.submit import check_callbacks
+from runwell.ports.signals import SignalKind
 
 SECRET_PREFIX = "whsec_"
 SECRET_BYTES = 32
@@ -169,6 +170,7 @@ async def redeliver(core: Core, owner: str, delivery_id: str) -> Delivery:
     """Post it once more, from the beginning of its schedule. Raises `DeliveryNotFound`."""
     delivery = await core.store.deliveries.get(delivery_id, owner)
     await core.store.deliveries.redeliver([delivery.id], owner, core.clock.now())
+    core.signals.publish(SignalKind.DELIVERY_DUE, delivery.run_id)
     return await core.store.deliveries.get(delivery_id, owner)
 
 
@@ -193,5 +195,6 @@ async def redeliver_range(
     ):  # fmt: skip
         now = core.clock.now()
         count += await core.store.deliveries.redeliver([each.id for each in page], owner, now)
+        core.signals.publish(SignalKind.DELIVERY_DUE, page[-1].run_id)
         before = page[-1].id
     return count

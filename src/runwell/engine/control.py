@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from runwell.domain import json_gate
+from runwell.domain.agent import ModelAgent, Refused, read_definition
 from runwell.domain.callback import Callback
 from runwell.domain.commands import Answer, AskCancel, Cancel, Command, Continue
 from runwell.domain.errors import AttemptSuperseded, QuestionChanged, RunNotFinal, RunNotWaiting, StaleRun
@@ -157,6 +158,7 @@ def _again(run: Run, created: RunCreated) -> Submission:
         owner=run.owner,
         input=json_gate.decode(created.input),
         agent=run.agent,
+        definition=_brought(run.definition),
         source=run.source,
         thread_id=run.thread_id,
         if_busy=IfBusy.QUEUE if run.in_order else IfBusy.TOGETHER,
@@ -169,6 +171,15 @@ def _again(run: Run, created: RunCreated) -> Submission:
         extra=run.extra,
         callbacks=run.callbacks,
     )
+
+
+def _brought(definition: Json | None) -> ModelAgent | Refused | None:
+    """The agent that the request brought along, which nobody knows by its name. One that has a name is
+    looked up again: a retry is worth more after it was mended."""
+    found = read_definition(definition) if definition is not None else None
+    if isinstance(found, Refused) or (isinstance(found, ModelAgent) and found.inline):
+        return found
+    return None
 
 
 async def _left_behind(core: Core, run: Run) -> tuple[tuple[InheritedStep, ...], dict[str, Json]]:

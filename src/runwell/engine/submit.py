@@ -73,7 +73,7 @@ async def submit(core: Core, wanted: Submission) -> Added:
     _check(core, wanted)
     document = json_gate.encode(wanted.input)
     if wanted.definition is None:
-        _check_input(core, spec, wanted.input)
+        _check_input(core, wanted, spec)
     message = None
     if wanted.thread_id is not None and wanted.retry_of is None and wanted.continues is None:
         # Such a run repeats the work, not the message: it is in the thread already.
@@ -187,13 +187,13 @@ def _attempts(core: Core, wanted: Submission, spec: AgentSpec) -> int:
     return wanted.max_attempts
 
 
-def _check_input(core: Core, spec: AgentSpec, value: Any) -> None:
+def _check_input(core: Core, wanted: Submission, spec: AgentSpec) -> None:
     """Refuse at once what the agent would refuse later; only code agents of this process can tell."""
     if core.catalog is None or spec.definition is not None:
         return
-    agent = core.catalog.find(spec.served_by or spec.name, None)
+    agent = core.catalog.find(spec.name, _definition(wanted, spec))
     if agent is not None:
-        agent.check_input(value)
+        agent.check_input(wanted.input)
 
 
 def _check(core: Core, wanted: Submission) -> None:

@@ -90,22 +90,25 @@ async def find(core: Core, token: str) -> Trigger:
     return trigger
 
 
-async def fire(
-    core: Core, trigger: Trigger, body: bytes, signature: str | None, *, source: str
-) -> tuple[Run, AgentSpec]:
-    """Start the run that `body` (JSON) asks for; the run and its agent.
+def verify(trigger: Trigger, body: bytes, signature: str | None) -> None:
+    """Raise `Unauthenticated` where the trigger has a secret and `signature`, the lower-case hex
+    HMAC-SHA256 of the body, is missing or wrong."""
+    if trigger.secret is None:
+        return
+    expected = hmac.new(trigger.secret, body, hashlib.sha256).hexdigest()
+    if signature is None or not hmac.compare_digest(expected.encode(), signature.strip().encode()):
+        raise Unauthenticated(
+            "The signature of this body is missing or wrong",
+            "Send X-Signature: the hex HMAC-SHA256 of the raw body under the trigger's secret.",
+        )
 
-    `signature` is the lower-case hex HMAC-SHA256 of the body. Raises `Unauthenticated` for one that is
-    missing or wrong where the trigger has a secret, `Conflict` for a paused trigger, `InvalidInput`,
-    `InvalidJson`, `AgentNotFound`, and what `submit` raises.
+
+async def fire(core: Core, trigger: Trigger, body: bytes, *, source: str) -> tuple[Run, AgentSpec]:
+    """Start the run that `body` (JSON), which was verified, asks for; the run and its agent.
+
+    Raises `Conflict` for a paused trigger, `InvalidInput`, `InvalidJson`, `AgentNotFound`, and what
+    `submit` raises.
     """
-    if trigger.secret is not None:
-        expected = hmac.new(trigger.secret, body, hashlib.sha256).hexdigest()
-        if signature is None or not hmac.compare_digest(expected.encode(), signature.strip().encode()):
-            raise Unauthenticated(
-                "The signature of this body is missing or wrong",
-                "Send X-Signature: the hex HMAC-SHA256 of the raw body under the trigger's secret.",
-            )
     if trigger.paused:
         raise Conflict("This trigger is paused", "Its owner can resume it.")
     spec = await get_agent(core, trigger.owner, trigger.agent)

@@ -19,6 +19,7 @@ from runwell.domain.principal import Key
 from runwell.domain.run import Run, RunStatus
 from runwell.domain.step import Step
 from runwell.domain.thread import IfBusy, Message, Role, Thread
+from runwell.ports.accounts import Sessions, Users
 from runwell.ports.outbox import Callbacks, Deliveries, Triggers
 
 
@@ -214,6 +215,11 @@ class Threads(Protocol):
         """Raises `ThreadNotFound`."""
         ...
 
+    async def owner(self, thread_id: str) -> str | None:
+        """Whose it is; None when there is none. The only owner-less read; returns an owner, never a row:
+        for APIs that tell "not yours" from "not there"."""
+        ...
+
     async def page(self, owner: str, *, before: str | None, limit: int) -> list[Thread]:
         """Newest first by id; `before` is exclusive."""
         ...
@@ -327,6 +333,10 @@ class Store(Protocol):
     def triggers(self) -> Triggers: ...
     @property
     def documents(self) -> Documents: ...
+    @property
+    def users(self) -> Users: ...
+    @property
+    def sessions(self) -> Sessions: ...
 
     async def check(self) -> None:
         """Write and read back something small. Raises `StoreUnavailable`."""

@@ -24,7 +24,7 @@ from runwell.domain.json_gate import JsonValue
 from runwell.domain.run import Progress, Run, Usage
 from runwell.domain.step import StepKind
 from runwell.domain.thread import Message, Role
-from runwell.ports.agent import Suspended
+from runwell.ports.agent import Suspended, SyncContext
 from runwell.worker.checks import counted, word
 from runwell.worker.session import CURRENT_STEP, MISSING, Session
 
@@ -231,6 +231,9 @@ class RunContext(_Spoken):
         # What other tasks have begun is finished first: it is paid for, and its value is kept.
         await asyncio.gather(*(asyncio.wrap_future(each) for each in session.steps_in_flight()))
         raise Suspended
+
+    def for_thread(self) -> SyncContext:
+        return BlockingContext(self._session)
 
 
 def _storable(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -46,7 +46,7 @@ class PythonAgent(Generic[P, R]):
         functools.update_wrapper(self, function)
         self.function: Callable[P, R] = function
         self.name = name if name is not None else function.__name__
-        _check_settings(self.name, retries, timeout, concurrency, kind)
+        check_settings(self.name, retries, timeout, concurrency, kind)
         self._description = description if description is not None else _first_paragraph(function)
         self._retries = retries
         self._timeout = timeout
@@ -185,9 +185,10 @@ def agent(
     return made if function is None else made(function)
 
 
-def _check_settings(
-    name: str, retries: int, timeout: float | None, concurrency: int | None, kind: str
+def check_settings(
+    name: str, retries: int, timeout: float | None, concurrency: int | None, kind: str = "agent"
 ) -> None:
+    """Raise `ValueError` for a setting that no agent can have."""
     if not NAME.match(name):
         raise ValueError(f"{name!r} is no name for an agent: letters, digits and _ . : -, at most 100")
     if retries < 0:
