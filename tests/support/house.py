@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from runwell.agents.catalogue import Catalog
 from runwell.agents.python import agent
 from runwell.auth.authenticator import Authenticator
 from runwell.auth.keys import issue
+from runwell.auth.passwords import Passwords
+from runwell.auth.sessions import Accounts
+from runwell.callbacks.guard import AddressGuard
 from runwell.dialects.dialect import Services
 from runwell.dialects.native.dialect import build_native
 from runwell.domain.commands import Claim, Command, Fail, Pause, Record, Succeed
@@ -37,7 +41,19 @@ from tests.support.asgi import PATIENCE, AsgiClient
 
 MODEL_KEY = "MODEL_KEY"
 """The variable that agents made through the API may read."""
+ALLOWED = ("receiver.test", "127.0.0.1")
+"""Where callbacks of tests may be posted to although it is this machine."""
 BEGINNING: Instant = 1_800_000_000_000_000
+CHEAP: dict[str, Any] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+"""Parameters of password hashes that cost nothing."""
+
+
+async def lookup(name: str, port: int) -> list[str]:
+    """The names that tests know, without asking anybody."""
+    known = {"receiver.test": "127.0.0.1", "public.test": "93.184.215.14", "inner.test": "10.0.0.5"}
+    if name not in known:
+        raise OSError(f"{name} is unknown")
+    return [known[name]]
 
 
 class HandClock:
@@ -82,6 +98,11 @@ class House:
     @property
     def store(self) -> Store:
         return self.core.store
+
+    @property
+    def accounts(self) -> Accounts:
+        assert self.services.accounts is not None
+        return self.services.accounts
 
     @property
     def client(self) -> AsgiClient:
@@ -163,7 +184,9 @@ async def a_house(
         core = Core(store, signals, clock, catalog, limits)
         await store.agents.publish(catalog.specs, clock.now())
         authenticator = Authenticator(store, clock, local_mode=local_mode)
-        services = Services(core, authenticator, closing)
+        accounts = Accounts(store, clock, signup_open=True, passwords=Passwords(PasswordHasher(**CHEAP)))
+        check_address = AddressGuard(ALLOWED, resolve=lookup).resolve
+        services = Services(core, authenticator, closing, check_address, accounts=accounts)
         metrics = Metrics(closing, [transitions])
         app = build_app(services, metrics=metrics, **settings)
         yield House(services, app, clock, signals, closing, authenticator)

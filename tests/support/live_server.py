@@ -28,15 +28,15 @@ class LiveServer:
     """Starts, stops, kills and restarts one server: same database, and from the first start on the same port.
 
     `args` follow `runwell serve`, `env` is added to the environment. The database is
-    `folder/runwell.db`, the current folder `folder`.
+    `folder/runwell.db`, the current folder `folder`. `port` 0 takes a free one.
     """
 
-    def __init__(self, folder: Path, *args: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *args: str, env: Mapping[str, str] | None = None, port: int = 0) -> None:
         self.folder = folder
         self.url = ""
         self._env = dict(env or {})
         self._args = args or (str(AGENTS),)
-        self._port = "0"
+        self._port = str(port)
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._heard = threading.Condition()

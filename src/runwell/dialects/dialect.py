@@ -2,18 +2,19 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.types import Scope
 
 from runwell.auth.authenticator import Authenticator
+from runwell.auth.sessions import Accounts
 from runwell.dialects.exchange import Call, Reply
 from runwell.domain.events import LoggedEvent
 from runwell.domain.run import Run
 from runwell.engine.core import Core
 from runwell.stream.presence import Closing
-
 
 CheckAddress = Callable[[str], Awaitable[object]]
 """Raises `AddressRefused` for a URL that callbacks may not be posted to, as its name resolves now."""
@@ -25,6 +26,16 @@ class Options:
 
     flowyble_rate: int = 100
     """Requests of one key in 60 s; 0 is no limit. Local mode has none."""
+    praisonai_agent_root: str = ""
+    """The folder that `agent_file` may name files in; empty for the current one."""
+    concurrency: int = 100
+    """How many runs are worked on at once, for APIs that tell."""
+    origins: tuple[str, ...] = ()
+    """Web origins whose pages may read answers, for dialects that see to it themselves."""
+    recoup_empty_stream: Literal["204", "finish"] = "204"
+    """How the Recoup API says that there is nothing to watch: without a body, or as a stream that ends."""
+    recoup_cancel_on_leave: bool = False
+    """Whether a run of the Recoup API is cancelled when somebody who watches it leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,8 @@ class Services:
     closing: Closing
     check_address: CheckAddress
     options: Options = field(default_factory=Options)
+    accounts: Accounts | None = None
+    """For dialects that sign people in."""
 
 
 HotHandler = Callable[[Call], Awaitable[Reply | Response | None]]
