@@ -27,7 +27,7 @@ help: ## List the targets
 
 install: $(STAMPS)/run $(STAMPS)/project ## Install Runwell into .venv (PYTHON=python3.12 picks an interpreter)
 
-install-dev: install $(STAMPS)/dev ## Add what tests and checks need to the same .venv
+install-dev: install $(STAMPS)/dev $(STAMPS)/node ## Add what tests and checks need to the same .venv
 
 demo: install ## Run a real agent from start to finish, offline (DOC=file.txt: on a text of yours)
 	@$(BIN)/python -m runwell.cli.demo $(if $(DOC),"$(DOC)")
@@ -101,4 +101,14 @@ $(STAMPS)/dev: requirements/dev.lock requirements/clients.lock $(STAMPS)/run
 	@echo "Installing the tools for tests and checks (about a minute the first time) ..."
 	@$(PIP) install --require-hashes -r requirements/dev.lock </dev/null || { $(NO_INSTALL); }
 	@$(PIP) install --require-hashes --no-deps -r requirements/clients.lock </dev/null || { $(NO_INSTALL); }
+	@touch $@
+
+# Clients that run in browsers, for the tests. Without Node.js those tests are skipped on a laptop and
+# fail in CI.
+$(STAMPS)/node: tests/node/package-lock.json $(STAMPS)/venv
+	@if command -v npm >/dev/null 2>&1; then \
+		echo "Installing the browser-side clients that the tests run ..."; \
+		cd tests/node && npm ci --silent --no-progress </dev/null || { \
+			echo "error: npm could not install tests/node; the tests of browser clients will fail." >&2; exit 1; }; \
+	else echo "note: no npm here, so the tests of browser-side clients cannot run."; fi
 	@touch $@

@@ -55,6 +55,12 @@ async def test_another_owners_thread_is_as_unknown_as_none(store: Store) -> None
     assert await store.threads.get(foreign.id, "eve") == foreign
 
 
+async def test_whose_a_thread_is_can_be_asked_without_being_its_owner(store: Store) -> None:
+    foreign = await store.threads.add(a_thread(owner="eve"))
+    assert await store.threads.owner(foreign.id) == "eve"
+    assert await store.threads.owner(an_id()) is None
+
+
 async def test_threads_are_listed_newest_first(store: Store) -> None:
     threads = [await store.threads.add(a_thread(NOW + n * 1_000_000)) for n in range(5)][::-1]
     await store.threads.add(a_thread(owner="eve"))

@@ -1,11 +1,9 @@
 """From a credential to a principal, with a cache short enough that a revoked key is soon refused."""
 
-from typing import NamedTuple
-
 from runwell.auth.keys import digest
+from runwell.auth.memory import Memory
 from runwell.auth.rate_limit import RateLimit
 from runwell.domain.errors import Forbidden, Unauthenticated
-from runwell.domain.instant import SECOND, Instant
 from runwell.domain.principal import ALL_SCOPES, LOCAL_OWNER, Principal, Scope
 from runwell.ports.clock import Clock
 from runwell.ports.store import Store
@@ -14,36 +12,6 @@ LONGEST_CREDENTIAL = 512
 """Characters; a longer one is refused unread."""
 
 LOCAL = Principal(LOCAL_OWNER, ALL_SCOPES, "local")
-
-
-class _Seen(NamedTuple):
-    at: Instant
-    principal: Principal | None
-
-
-class _Memory:
-    """The last `most` answers of the store by credential, each good for a second."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._seen: dict[str, _Seen] = {}
-
-    def get(self, key: str, now: Instant) -> _Seen | None:
-        seen = self._seen.get(key)
-        # A clock that was set back must not keep an answer alive.
-        return seen if seen is not None and 0 <= now - seen.at <= SECOND else None
-
-    def put(self, key: str, seen: _Seen) -> None:
-        self._seen.pop(key, None)
-        if len(self._seen) >= self._most:
-            del self._seen[next(iter(self._seen))]
-        self._seen[key] = seen
-
-    def clear(self) -> None:
-        self._seen.clear()
-
-    def __len__(self) -> int:
-        return len(self._seen)
 
 
 class Authenticator:
@@ -69,8 +37,8 @@ class Authenticator:
         # In local mode whoever is limited as a key could come without it.
         limited = rate_limit is not None and rate_limit.count > 0 and not local_mode
         self._rate_limit = rate_limit if limited else None
-        self._known = _Memory(most_known)
-        self._unknown = _Memory(most_known // 4)
+        self._known: Memory[str, Principal] = Memory(most_known)
+        self._unknown: Memory[str, None] = Memory(most_known // 4)
 
     def known(self, credential: str | None) -> Principal | None:
         """The caller, if the answer is at hand; None says nothing, ask `authenticate`."""
@@ -79,7 +47,7 @@ class Authenticator:
         if len(credential) > LONGEST_CREDENTIAL:
             return None
         seen = self._known.get(credential, self._clock.now())
-        return seen.principal if seen is not None else None
+        return seen.answer if seen is not None else None
 
     async def admit(self, credential: str | None, scope: Scope) -> Principal:
         """The caller, who has `scope` and has not asked too often.
@@ -115,13 +83,13 @@ class Authenticator:
         now = self._clock.now()
         seen = self._known.get(credential, now) or self._unknown.get(credential, now)
         if seen is not None:
-            return seen.principal
+            return seen.answer
         key = await self._store.keys.by_digest(digest(credential))
         if key is None or key.revoked_at is not None:
-            self._unknown.put(credential, _Seen(now, None))
+            self._unknown.put(credential, None, now)
             return None
         principal = Principal(key.owner, key.scopes, "key", key.id)
-        self._known.put(credential, _Seen(now, principal))
+        self._known.put(credential, principal, now)
         return principal
 
     def forget(self) -> None:

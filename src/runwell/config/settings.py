@@ -12,7 +12,11 @@ from runwell.domain.prices import Price
 MIB = 2**20
 HOUR = 3600.0
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 Durability = Literal["full", "normal"]
+Signup = Literal["auto", "open", "closed"]
+EmptyStream = Literal["204", "finish"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 Seconds = Annotated[float, Meta(ge=0, extra={"unit": "seconds"})]
@@ -103,10 +107,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(description="The folder for `agent_file` in the PraisonAI API; empty: the current one."),
     ] = ""
+    recoup_empty_stream: Annotated[
+        EmptyStream,
+        Meta(
+            description="What the Recoup API answers who would watch a chat in which nothing runs: `204`, or a "
+            "stream of one `finish`."
+        ),
+    ] = "204"
+    recoup_cancel_on_leave: Annotated[
+        bool,
+        Meta(description="Whether a run is cancelled when somebody who watches it in the Recoup API leaves."),
+    ] = False
     origins: Annotated[
         tuple[str, ...],
         Meta(description="Origins besides loopback whose web pages may call the API: `https://app.example`."),
     ] = ()
+    signup: Annotated[
+        Signup,
+        Meta(
+            description="Whether people may make their own accounts, in APIs that sign people in: `open`, "
+            "`closed` (only `runwell users create` makes them), `auto` (open while the server listens on "
+            "this machine alone)."
+        ),
+    ] = "auto"
     model_keys: Annotated[
         tuple[str, ...],
         Meta(description="Variables that agents made through the API may name in `api_key_env`."),
@@ -130,6 +153,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             '`[prices."MODEL"]`, see [usage and cost](../guides/usage.md).'
         ),
     ] = {}
+
+    @property
+    def signup_open(self) -> bool:
+        """Whoever opens a server to a network has not thereby invited strangers to run its agents."""
+        return self.signup == "open" or (self.signup == "auto" and self.host in LOOPBACK)
 
     @property
     def path(self) -> Path:

@@ -1,5 +1,7 @@
 """`ports.outbox.Deliveries` on SQLite. The rows are made by `telling`."""
 
+from collections.abc import Sequence
+
 from msgspec import json
 from msgspec.structs import replace
 
@@ -89,7 +91,8 @@ class SqliteDeliveries:
         return found[:limit]
 
     async def next_due(self, now: Instant) -> Instant | None:
-        (at,) = self._reader.one(_NEXT_DUE, (now,)) or (None,)
+        row = self._reader.one(_NEXT_DUE, (now,))
+        at: Instant | None = row[0] if row is not None else None
         return at
 
     async def render(self, delivery_id: str, body: bytes) -> bytes:
@@ -121,9 +124,10 @@ class SqliteDeliveries:
         before: str | None = None,
         limit: int,
     ) -> list[Delivery]:
-        terms, values = ["owner = ?"], [owner]
+        terms: list[str] = ["owner = ?"]
+        values: list[object] = [owner]
         marks = ", ".join("?" * len(statuses))
-        conditions: list[tuple[str, list[object]]] = [
+        conditions: list[tuple[str, Sequence[object]]] = [
             (f"status IN ({marks})", sorted(statuses)),
             ("callback_id = ?", [] if callback_id is None else [bytes.fromhex(callback_id)]),
             ("created_at >= ?", [] if since is None else [since]),
@@ -133,7 +137,7 @@ class SqliteDeliveries:
         for term, given in conditions:
             if given:
                 terms.append(term)
-                values += given  # type: ignore[arg-type]
+                values += given
         sql = f"""SELECT {_FIELDS} FROM deliveries INDEXED BY deliveries_by_owner
             WHERE {" AND ".join(terms)} ORDER BY id DESC LIMIT ?"""
         return [_delivery_of(row) for row in self._reader.all(sql, (*values, limit))]

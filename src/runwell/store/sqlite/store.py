@@ -15,6 +15,7 @@ from runwell.store.sqlite.steps import SqliteSteps
 from runwell.store.sqlite.threads import SqliteThreads
 from runwell.store.sqlite.transaction import Job, Transaction
 from runwell.store.sqlite.triggers import SqliteTriggers
+from runwell.store.sqlite.users import SqliteSessions, SqliteUsers
 from runwell.store.sqlite.writer import Desk
 
 
@@ -35,6 +36,8 @@ class SqliteStore:
         self.deliveries = SqliteDeliveries(reader, desk)
         self.triggers = SqliteTriggers(reader, desk)
         self.documents = SqliteDocuments(reader, desk)
+        self.users = SqliteUsers(reader, desk)
+        self.sessions = SqliteSessions(reader, desk)
 
     async def check(self) -> None:
         beats = await self._desk.write(Beat())

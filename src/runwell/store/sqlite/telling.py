@@ -14,6 +14,7 @@ from runwell.domain.ids import new_id
 from runwell.domain.instant import Instant
 from runwell.domain.run import Run
 from runwell.ports.signals import SignalKind
+from runwell.store.sqlite.rows import Row
 from runwell.store.sqlite.transaction import Transaction
 
 _STANDING = "SELECT value FROM callbacks WHERE owner = ? AND paused = 0 ORDER BY id"
@@ -67,6 +68,6 @@ def _standing(transaction: Transaction, owner: str) -> tuple[StandingCallback, .
     """The owner's, from memory or from the rows: nearly always there are none, at every commit."""
     known = transaction.standing.get(owner)
     if known is None:
-        rows = transaction.db.execute(_STANDING, (owner,)).fetchall()
+        rows: list[Row] = transaction.db.execute(_STANDING, (owner,)).fetchall()
         known = transaction.standing[owner] = tuple(_CALLBACK(value) for (value,) in rows)
     return known

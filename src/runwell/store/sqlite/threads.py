@@ -23,6 +23,7 @@ from runwell.store.sqlite.writer import Desk
 
 _GET = f"SELECT {THREAD_FIELDS} FROM threads WHERE id = ? AND owner = ?"
 _GET_ANY = f"SELECT {THREAD_FIELDS} FROM threads WHERE id = ?"
+_OWNER = "SELECT owner FROM threads WHERE id = ?"
 _PAGE = f"SELECT {THREAD_FIELDS} FROM threads WHERE owner = ? ORDER BY id DESC LIMIT ?"
 _PAGE_BEFORE = f"SELECT {THREAD_FIELDS} FROM threads WHERE owner = ? AND id < ? ORDER BY id DESC LIMIT ?"
 _UPDATE = f"""UPDATE threads SET title = ?, metadata = ?, updated_at = ? WHERE id = ? AND owner = ?
@@ -55,6 +56,10 @@ class SqliteThreads:
         if row is None:
             raise ThreadNotFound(thread_id)
         return thread_of(row)
+
+    async def owner(self, thread_id: str) -> str | None:
+        row = self._reader.one(_OWNER, (bytes.fromhex(thread_id),))
+        return None if row is None else str(row[0])
 
     async def page(self, owner: str, *, before: str | None, limit: int) -> list[Thread]:
         if before is None:

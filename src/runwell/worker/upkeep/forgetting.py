@@ -13,3 +13,11 @@ async def forget_idempotency(store: Store, clock: Clock, keep: float) -> int:
     while (count := await store.runs.forget_idempotency(after(clock.now(), -keep), BATCH)) > 0:
         dropped += count
     return dropped
+
+
+async def forget_sessions(store: Store, clock: Clock) -> int:
+    """Drop sessions that have expired, a small batch at a time; how many."""
+    dropped = 0
+    while (count := await store.sessions.forget(clock.now(), BATCH)) > 0:
+        dropped += count
+    return dropped
