@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from runwell.client import AsyncClient, Client, NotFound, Patience
-from runwell.client.sync import Agents, Keys, Runs, Threads
+from runwell.client.sync import Agents, Keys, Runs, Threads, Triggers
 from tests.client.scripted import (
     AT,
     EVENT_STREAM,
@@ -32,7 +32,8 @@ def public(kind: type) -> dict[str, inspect.Signature]:
 
 
 @pytest.mark.parametrize(
-    ("face", "room"), [(Runs, "runs"), (Agents, "agents"), (Threads, "threads"), (Keys, "keys")]
+    ("face", "room"),
+    [(Runs, "runs"), (Agents, "agents"), (Threads, "threads"), (Keys, "keys"), (Triggers, "triggers")],
 )
 def test_has_every_method_with_its_parameters_and_words(face: type, room: str) -> None:
     inner = type(getattr(AsyncClient("http://127.0.0.1:9"), room))

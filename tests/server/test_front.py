@@ -106,6 +106,12 @@ async def test_a_body_that_does_not_say_its_size_is_counted(narrow: House, path)
     assert (await narrow.client.get("/runs")).json["runs"] == []
 
 
+async def test_a_body_that_is_too_large_with_its_last_piece_is_answered_at_once(narrow: House):
+    for parts in ([b"x" * (LIMIT + 1)], [b"x" * LIMIT, b"x"]):
+        answer = await narrow.client.post("/runs", body=parts)
+        assert (answer.status, answer.json["code"]) == (413, "too_large")
+
+
 async def test_a_body_at_the_limit_is_read(narrow: House):
     body = b'{"input": "%b"}' % (b"x" * (LIMIT - 13))
     assert len(body) == LIMIT

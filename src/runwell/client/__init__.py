@@ -10,7 +10,21 @@ from runwell.client.errors import (
     ServerUnavailable,
     Unauthenticated,
 )
-from runwell.client.models import Agent, Event, Key, Message, Question, Run, Step, Thread
+from runwell.client.models import (
+    Agent,
+    Callback,
+    Delivery,
+    Event,
+    Key,
+    Message,
+    Post,
+    Question,
+    Run,
+    SigningSecret,
+    Step,
+    Thread,
+    Trigger,
+)
 from runwell.client.patience import Patience
 from runwell.client.sync import Client
 from runwell.domain.run import RunStatus
@@ -19,20 +33,25 @@ __all__ = [
     "Agent",
     "ApiError",
     "AsyncClient",
+    "Callback",
     "Client",
     "Conflict",
     "ConnectionFailed",
+    "Delivery",
     "Event",
     "Key",
     "Message",
     "NotFound",
     "Patience",
+    "Post",
     "Question",
     "RateLimited",
     "Run",
     "RunStatus",
     "ServerUnavailable",
+    "SigningSecret",
     "Step",
     "Thread",
+    "Trigger",
     "Unauthenticated",
 ]

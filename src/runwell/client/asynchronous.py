@@ -3,10 +3,12 @@
 from types import TracebackType
 from typing import Self
 
+from runwell.client.callbacks import AsyncCallbacks, AsyncDeliveries
 from runwell.client.patience import Patience
 from runwell.client.resources import AsyncAgents, AsyncKeys, AsyncThreads
 from runwell.client.runs import AsyncRuns
 from runwell.client.transport import Notice, Transport
+from runwell.client.triggers import AsyncTriggers
 
 
 class AsyncClient:
@@ -38,6 +40,9 @@ class AsyncClient:
         self.agents = AsyncAgents(self._transport)
         self.threads = AsyncThreads(self._transport)
         self.keys = AsyncKeys(self._transport)
+        self.triggers = AsyncTriggers(self._transport)
+        self.callbacks = AsyncCallbacks(self._transport)
+        self.deliveries = AsyncDeliveries(self._transport)
 
     @property
     def base_url(self) -> str:

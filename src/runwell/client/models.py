@@ -127,7 +127,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent as the server lists it. `default`: a run that names no agent goes to it."""
+    """An agent as the server lists it. `default`: a run that names no agent goes to it. `steps` are a
+    workflow's, in dependency order."""
 
     name: str
     id: str = ""
@@ -141,6 +142,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     default: bool = False
     model: str | None = None
     owner: str | None = None
+    steps: tuple[dict[str, Any], ...] = ()
 
 
 class Thread(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +177,72 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     secret: str | None = None
 
 
+class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that starts runs of `agent`. `token`, `path` and `url` are there in the answer to
+    `create` and never again; `signed`: whoever posts must sign the body."""
+
+    id: str
+    agent: str
+    name: str = ""
+    prefix: str = ""
+    signed: bool = False
+    paused: bool = False
+    created_at: datetime | None = None
+    token: str | None = None
+    path: str | None = None
+    url: str | None = None
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the events of your runs are posted; of all agents when `agents` is empty. `secret` is there
+    in the answer to `create` and never again."""
+
+    id: str
+    url: str
+    events: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    description: str = ""
+    paused: bool = False
+    created_at: datetime | None = None
+    secret: str | None = None
+
+
+class SigningSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """What posts are signed with. After a rotation the old one is good until `old_valid_until`."""
+
+    secret: str
+    created_at: datetime | None = None
+    old_valid_until: datetime | None = None
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """One try: the receiver's `status_code`, or an `error` when it gave none. `duration` is seconds."""
+
+    number: int
+    at: datetime
+    duration: float = 0.0
+    status_code: int | None = None
+    error: str | None = None
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One event to be told to one address: `pending`, `delivered` or `given_up`. `id` is what the
+    receiver sees as `webhook-id`. `posts` counts them; `history` is there when one is read by itself."""
+
+    id: str
+    run_id: str
+    event: str
+    url: str
+    status: str
+    created_at: datetime
+    seq: int = 0
+    callback_id: str | None = None
+    next_at: datetime | None = None
+    posts: int = 0
+    last: Post | None = None
+    history: tuple[Post, ...] = ()
+
+
 class RunPage(msgspec.Struct, frozen=True):
     runs: tuple[Run, ...] = ()
     next_cursor: str | None = None
@@ -200,3 +268,24 @@ class AgentList(msgspec.Struct, frozen=True):
 
 class KeyList(msgspec.Struct, frozen=True):
     keys: tuple[Key, ...] = ()
+
+
+class TriggerList(msgspec.Struct, frozen=True):
+    triggers: tuple[Trigger, ...] = ()
+
+
+class CallbackList(msgspec.Struct, frozen=True):
+    callbacks: tuple[Callback, ...] = ()
+
+
+class DeliveryPage(msgspec.Struct, frozen=True):
+    deliveries: tuple[Delivery, ...] = ()
+    next_cursor: str | None = None
+
+
+class RunDeliveries(msgspec.Struct, frozen=True):
+    deliveries: tuple[Delivery, ...] = ()
+
+
+class Redelivered(msgspec.Struct, frozen=True):
+    redelivered: int = 0

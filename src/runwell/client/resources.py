@@ -1,6 +1,6 @@
 """Agents, threads and keys."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -51,7 +51,7 @@ class AsyncAgents:
         self,
         name: str,
         *,
-        model: str,
+        model: str | None = None,
         instructions: str = "",
         base_url: str | None = None,
         api_key_env: str | None = None,
@@ -59,14 +59,17 @@ class AsyncAgents:
         max_tokens: int | None = None,
         description: str | None = None,
         tools: Sequence[str] | None = None,
+        steps: Sequence[Mapping[str, Any]] | None = None,
     ) -> Agent:
-        """Make or replace an agent of a model and instructions.
+        """Make or replace an agent of a model and instructions, or of steps.
 
+        A step has an `id`, and may have a `prompt`, an `agent` or a `model`, `tools`, `depends_on`.
         `api_key_env` names the environment variable, on the server, that holds the model's key.
         """
         body = _json(
             model=model, instructions=instructions, base_url=base_url, api_key_env=api_key_env,
             temperature=temperature, max_tokens=max_tokens, description=description, tools=tools,
+            steps=steps,
         )  # fmt: skip
         response = await self._transport.send(Request(method="PUT", path=path_of("agents", name), body=body))
         return self._transport.read(_AGENT, response.content)

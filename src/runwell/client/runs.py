@@ -41,20 +41,22 @@ class AsyncRuns:
         timeout: float | None = None,
         max_attempts: int | None = None,
         expires_in: float | None = None,
+        callbacks: Iterable[str | dict[str, Any]] = (),
         idempotency_key: str | None = None,
         wait: float | None = None,
     ) -> Run:
         """Submit a run; `agent` None is the server's default agent.
 
         The request carries an idempotency key, a fresh one unless given, so it is repeated without
-        fear of a second run. `timeout` (of work) and `expires_in` (until it
-        first starts) are seconds. `wait` holds the call back for
-        up to that many seconds until the run ends; the run is returned as it then is.
+        fear of a second run. `timeout` (of work) and `expires_in` (until it first starts) are seconds.
+        `callbacks` are addresses that its end is posted to, or `{"url": …, "events": […]}`. `wait` holds
+        the call back for up to that many seconds until the run ends; it is returned as it then is.
         """
         fields = {
             "agent": agent, "thread_id": thread_id, "if_busy": if_busy, "concurrency_key": concurrency_key,
             "metadata": metadata, "priority": priority, "not_before": not_before, "timeout": timeout,
             "max_attempts": max_attempts, "expires_in": expires_in,
+            "callbacks": [{"url": each} if isinstance(each, str) else each for each in callbacks] or None,
         }  # fmt: skip
         body = {"input": input} | {name: value for name, value in fields.items() if value is not None}
         request = Request(

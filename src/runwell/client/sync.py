@@ -13,10 +13,12 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from runwell.client.asynchronous import AsyncClient
+from runwell.client.callbacks import AsyncCallbacks, AsyncDeliveries
 from runwell.client.patience import Patience
 from runwell.client.resources import AsyncAgents, AsyncKeys, AsyncThreads
 from runwell.client.runs import AsyncRuns
 from runwell.client.transport import Notice
+from runwell.client.triggers import AsyncTriggers
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -148,6 +150,40 @@ class Keys(_Face):
     revoke = _blocking(AsyncKeys.revoke)
 
 
+class Triggers(_Face):
+    """`client.triggers`. Every method raises `ApiError`."""
+
+    create = _blocking(AsyncTriggers.create)
+    list = _blocking(AsyncTriggers.list)
+    get = _blocking(AsyncTriggers.get)
+    rename = _blocking(AsyncTriggers.rename)
+    pause = _blocking(AsyncTriggers.pause)
+    resume = _blocking(AsyncTriggers.resume)
+    delete = _blocking(AsyncTriggers.delete)
+
+
+class Callbacks(_Face):
+    """`client.callbacks`. Every method raises `ApiError`."""
+
+    create = _blocking(AsyncCallbacks.create)
+    list = _blocking(AsyncCallbacks.list)
+    get = _blocking(AsyncCallbacks.get)
+    update = _blocking(AsyncCallbacks.update)
+    delete = _blocking(AsyncCallbacks.delete)
+    rotate = _blocking(AsyncCallbacks.rotate)
+    secret = _blocking(AsyncCallbacks.secret)
+
+
+class Deliveries(_Face):
+    """`client.deliveries`. Every method raises `ApiError`."""
+
+    list = _iterating(AsyncDeliveries.list)
+    of = _blocking(AsyncDeliveries.of)
+    get = _blocking(AsyncDeliveries.get)
+    redeliver = _blocking(AsyncDeliveries.redeliver)
+    redeliver_range = _blocking(AsyncDeliveries.redeliver_range)
+
+
 class Client:
     """A Runwell server, for code without `async`::
 
@@ -174,6 +210,9 @@ class Client:
         self.agents = Agents(self._portal, self._inner.agents)
         self.threads = Threads(self._portal, self._inner.threads)
         self.keys = Keys(self._portal, self._inner.keys)
+        self.triggers = Triggers(self._portal, self._inner.triggers)
+        self.callbacks = Callbacks(self._portal, self._inner.callbacks)
+        self.deliveries = Deliveries(self._portal, self._inner.deliveries)
 
     @property
     def base_url(self) -> str:

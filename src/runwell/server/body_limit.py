@@ -60,11 +60,14 @@ class CountedBody:
         self._read = 0
         self._started = False
         self._over = False
+        self._whole = False
+        """The body has come to its end: there is nothing more to wait for."""
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self._read += len(message.get("body", b""))
+            self._whole = not message.get("more_body")
             if self._read > self._limit:
                 self._over = True
                 raise too_large(self._limit)
@@ -75,4 +78,8 @@ class CountedBody:
             self._started = True
             await self._send(message)
         elif message["type"] == "http.response.start":
-            await refuse(self._render(too_large(self._limit)), {}, self._receive, self._send)
+            reply = self._render(too_large(self._limit))
+            if self._whole:
+                await send_reply(reply, self._send)
+            else:
+                await refuse(reply, {}, self._receive, self._send)
