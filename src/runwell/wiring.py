@@ -12,15 +12,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from runwell.agents.catalogue import Catalog
 from runwell.agents.loader import bundled, load
 from runwell.agents.model import model_agents
+from runwell.agents.workflow.table import workflow_agents
 from runwell.auth.authenticator import Authenticator
 from runwell.auth.local_mode import is_loopback
+from runwell.auth.rate_limit import RateLimit
+from runwell.auth.sessions import Accounts
+from runwell.callbacks.guard import AddressGuard
+from runwell.callbacks.retention import forget_deliveries
+from runwell.callbacks.sender import Sender
 from runwell.config import Settings
-from runwell.dialects.dialect import Services
+from runwell.dialects.dialect import Options, Services
 from runwell.dispatch.local import LocalDispatcher
 from runwell.domain.errors import Invalid
 from runwell.domain.instant import Instant
+from runwell.domain.prices import Prices
 from runwell.engine.audit import Finding, audit
 from runwell.engine.core import Core, Limits
+from runwell.engine.models import Models
+from runwell.engine.queue_limit import QueueLimit
 from runwell.ports.agent import Agent
 from runwell.ports.clock import Clock
 from runwell.ports.signals import SignalKind
@@ -36,11 +45,14 @@ from runwell.worker.agent_loop import AgentLoops
 from runwell.worker.attempt import Desk
 from runwell.worker.service import Service
 from runwell.worker.upkeep.expiry import expire_due
-from runwell.worker.upkeep.forgetting import forget_idempotency
+from runwell.worker.upkeep.forgetting import forget_idempotency, forget_sessions
 from runwell.worker.upkeep.rescue import rescue_all
 from runwell.worker.worker import Worker
 
 LOG = logging.getLogger(__name__)
+
+PROXIES = "127.0.0.1,::1"
+"""Whose X-Forwarded-For and X-Forwarded-Proto are believed: a proxy on this machine."""
 
 
 class SystemClock:
@@ -66,8 +78,31 @@ class Machine:
         self.store: Store = observed(database.store(self.signals.publish), self.transitions)
         self.catalog = Catalog(agents)
         limits = Limits(model_keys=frozenset(settings.model_keys))
-        self.core = Core(self.store, self.signals, self.clock, self.catalog, limits)
+        queue = QueueLimit(settings.max_queue)
+        self.core = Core(
+            self.store,
+            self.signals,
+            self.clock,
+            self.catalog,
+            limits,
+            models=Models(settings.models),
+            queue=queue,
+        )
         self.loops = AgentLoops()
+        self.worker = self._worker(settings)
+        self.dispatcher = LocalDispatcher(self.store, self.clock, settings.concurrency)
+        keep, told = settings.keep_idempotency, settings.keep_deliveries
+        self._services = (
+            Service("expiry", lambda: expire_due(self.store, self.clock), every=0.5),
+            Service("lost cancels", self.worker.check_cancels, every=1.0),
+            Service("agent loops", self.loops.watch, every=1.0),
+            Service("forgetting", lambda: forget_idempotency(self.store, self.clock, keep), every=600.0),
+            Service("deliveries", lambda: forget_deliveries(self.store, self.clock, told), every=600.0),
+            Service("sessions", lambda: forget_sessions(self.store, self.clock), every=600.0),
+        )
+        self._unlisten = self.signals.listen(self._heard)
+
+    def _worker(self, settings: Settings) -> Worker:
         desk = Desk(
             self.store,
             self.clock,
@@ -75,18 +110,9 @@ class Machine:
             self.loops,
             grace=settings.grace,
             max_output=settings.max_output,
+            prices=Prices(settings.prices),
         )
-        name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self.worker = Worker(name, desk)
-        self.dispatcher = LocalDispatcher(self.store, self.clock, settings.concurrency)
-        keep = settings.keep_idempotency
-        self._services = (
-            Service("expiry", lambda: expire_due(self.store, self.clock), every=0.5),
-            Service("lost cancels", self.worker.check_cancels, every=1.0),
-            Service("agent loops", self.loops.watch, every=1.0),
-            Service("forgetting", lambda: forget_idempotency(self.store, self.clock, keep), every=600.0),
-        )
-        self._unlisten = self.signals.listen(self._heard)
+        return Worker(f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}", desk)
 
     def _heard(self, kind: SignalKind, run_id: str) -> None:
         if kind is SignalKind.QUEUED:
@@ -140,7 +166,8 @@ def agents_of(settings: Settings) -> list[Agent]:
 
     Raises `CannotLoad`.
     """
-    return [*load(settings.load), *model_agents(settings.agents), *bundled()]
+    tables = {"agents": settings.agents}
+    return [*load(settings.load), *model_agents(tables), *workflow_agents(tables), *bundled()]
 
 
 async def _local_mode(store: Store, host: str) -> bool:
@@ -171,17 +198,36 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, then hand back what is running. Logs where it listens."""
     async with machine(settings, agents_of(settings)) as running:
         local = await _local_mode(running.store, settings.host)
-        closing = Closing()
+        closing = Closing(settings.max_streams)
+        rate_limit = RateLimit(settings.rate_limit, seconds=60)
+        authenticator = Authenticator(running.store, running.clock, local_mode=local, rate_limit=rate_limit)
+        accounts = Accounts(running.store, running.clock, signup_open=settings.signup_open)
+        guard = AddressGuard(settings.callbacks_allow)
+        root = settings.praisonai_agent_root
+        options = Options(
+            settings.flowyble_rate, root, settings.concurrency, settings.origins,
+            recoup_empty_stream=settings.recoup_empty_stream,
+            recoup_cancel_on_leave=settings.recoup_cancel_on_leave,
+        )  # fmt: skip
         app = build_app(
-            Services(running.core, Authenticator(running.store, running.clock, local_mode=local), closing),
+            Services(running.core, authenticator, closing, guard.resolve, options, accounts),
             metrics=Metrics(closing, [running.transitions]),
             origins=settings.origins,
             max_body=settings.max_body,
         )
-        http = server(app, closing, host=settings.host, port=settings.port, log_level="warning")
+        http = server(
+            app, closing, host=settings.host, port=settings.port, trusted_proxies=PROXIES, log_level="warning"
+        )
+        # Not a part of the machine: the dialects, which belong to the server, write what is posted.
+        sender = Sender(running.core, guard, app.callback_bodies)
+        sender.start()
         announcing = asyncio.create_task(_announce(http, running, settings, local))
-        await http.serve()
-        announcing.cancel()
+        try:
+            await http.serve()
+        finally:
+            announcing.cancel()
+            await sender.stop()
+            accounts.close()
 
 
 async def _announce(http: Server, running: Machine, settings: Settings, local: bool) -> None:

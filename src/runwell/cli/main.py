@@ -13,7 +13,7 @@ Start a server, submit a run, watch it:
   runwell run submit researcher "What is new?" --stream
   runwell run list --status running
 
-`serve`, `keys` and `doctor` work on the database file of this machine; the others talk to a server
+`serve`, `keys`, `users` and `doctor` work on the database file of this machine; the others talk to a server
 over HTTP: RUNWELL_URL (http://127.0.0.1:8005) with RUNWELL_KEY.
 """
 
@@ -22,6 +22,10 @@ COMMANDS = {
     "run": Place("runwell.cli.run:run", "Submit runs, and watch, answer, cancel them."),
     "agents": Place("runwell.cli.agents:agents", "See which agents a server has."),
     "keys": Place("runwell.cli.keys:keys", "Make and revoke API keys."),
+    "users": Place("runwell.cli.users:users", "Make and disable accounts of people."),
+    "triggers": Place("runwell.cli.triggers:triggers", "Make addresses that start runs."),
+    "callbacks": Place("runwell.cli.callbacks:callbacks", "Have the ends of runs posted somewhere."),
+    "deliveries": Place("runwell.cli.deliveries:deliveries", "See what was posted, and post it again."),
     "doctor": Place("runwell.cli.doctor:doctor", "Check this machine and its database."),
 }
 

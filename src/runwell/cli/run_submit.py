@@ -55,6 +55,9 @@ class Moment(click.ParamType[datetime]):
     type=click.IntRange(1, 100),
     help="Tries, lost workers included. [3, or the agent's retries + 1]",
 )
+@click.option(
+    "--callback", "callbacks", metavar="URL", multiple=True, help="Post its end there; may be repeated."
+)
 @click.option("--idempotency-key", metavar="KEY", help="Submitting again with this key is the same run.")
 @with_client
 def submit(

@@ -6,7 +6,7 @@ from fastapi.routing import iter_route_contexts
 
 from runwell.auth.local_mode import allowed_origins
 from runwell.dialects.catalogue import DIALECTS
-from runwell.dialects.dialect import BuildDialect, HotHandler, Services
+from runwell.dialects.dialect import BuildDialect, Dialect, HotHandler, RenderBody, Services
 from runwell.server.cors import Cors
 from runwell.server.docs import Docs, OpenApi
 from runwell.server.front import Front
@@ -31,7 +31,8 @@ def build_app(
 
     `origins` are the web origins whose pages may read answers; local mode lets them in beside its
     own. Nothing is started here.
-    Raises `ValueError` when two dialects claim one method and path, and for an origin that is none.
+    Raises `ValueError` when two dialects claim one method and path or one format of callbacks, and
+    for an origin that is none.
     """
     metrics = metrics or Metrics(services.closing)
     built = [build(services) for build in dialects]
@@ -46,7 +47,19 @@ def build_app(
         _add_get(paths, f"{named.prefix}/openapi.json", named, OpenApi(dialect, named.prefix))
     listed, local_mode = allowed_origins(origins), services.authenticator.local_mode
     guard = LocalGuard(listed) if local_mode else None
-    return Front(paths, metrics, guard, Cors(listed, local_mode=local_mode), max_body)
+    cors = Cors(listed, local_mode=local_mode)
+    return Front(paths, metrics, guard, cors, max_body, callback_bodies_of(built))
+
+
+def callback_bodies_of(dialects: Iterable[Dialect]) -> dict[str, RenderBody]:
+    """Every format of callbacks, by its word. Raises `ValueError` for a word that two claim."""
+    bodies: dict[str, RenderBody] = {}
+    for dialect in dialects:
+        for word, render in dialect.callback_bodies.items():
+            if word in bodies:
+                raise ValueError(f"{dialect.name} claims the callback format {word!r}, which is another's")
+            bodies[word] = render
+    return bodies
 
 
 def add_routes(paths: Paths, mount: Mount) -> None:

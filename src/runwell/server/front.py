@@ -4,11 +4,12 @@ Pure ASGI, no middleware classes around it: each layer would cost more than the 
 """
 
 import logging
+from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from runwell.dialects.dialect import HotHandler
+from runwell.dialects.dialect import HotHandler, RenderBody
 from runwell.dialects.exchange import Call, Reply, send_reply
 from runwell.domain.errors import RunwellError
 from runwell.server.body_limit import CountedBody, check_length, refuse
@@ -24,12 +25,20 @@ NO_PLACE = "(none)"
 
 
 class Front:
-    """The ASGI app. `guard` is None outside local mode; `max_body` is in bytes."""
+    """The ASGI app. `guard` is None outside local mode; `max_body` is in bytes; `callback_bodies` are
+    the formats of callbacks that its dialects write."""
 
     def __init__(
-        self, paths: Paths, metrics: Metrics, guard: LocalGuard | None, cors: Cors, max_body: int
+        self,
+        paths: Paths,
+        metrics: Metrics,
+        guard: LocalGuard | None,
+        cors: Cors,
+        max_body: int,
+        callback_bodies: Mapping[str, RenderBody],
     ) -> None:
         self.paths = paths
+        self.callback_bodies = callback_bodies
         self._guard = guard
         self._cors = cors
         self._max_body = max_body

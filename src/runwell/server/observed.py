@@ -76,5 +76,7 @@ class _ObservedStore:
         self.deliveries = store.deliveries
         self.triggers = store.triggers
         self.documents = store.documents
+        self.users = store.users
+        self.sessions = store.sessions
         self.check = store.check
         self.close = store.close

@@ -31,6 +31,24 @@ ROUTES = {
     ("DELETE", f"/threads/{SOME}"): WRITE,
     ("GET", f"/threads/{SOME}/messages"): READ,
     ("POST", f"/threads/{SOME}/messages"): WRITE,
+    ("GET", f"/runs/{SOME}/deliveries"): READ,
+    ("POST", "/callbacks"): WRITE,
+    ("GET", "/callbacks"): READ,
+    ("GET", "/callbacks/secret"): WRITE,
+    ("POST", "/callbacks/secret/rotate"): WRITE,
+    ("GET", f"/callbacks/{SOME}"): READ,
+    ("PATCH", f"/callbacks/{SOME}"): WRITE,
+    ("DELETE", f"/callbacks/{SOME}"): WRITE,
+    ("POST", f"/callbacks/{SOME}/rotate"): WRITE,
+    ("GET", "/deliveries"): READ,
+    ("POST", "/deliveries/redeliver"): WRITE,
+    ("GET", f"/deliveries/{SOME}"): READ,
+    ("POST", f"/deliveries/{SOME}/redeliver"): WRITE,
+    ("POST", "/triggers"): WRITE,
+    ("GET", "/triggers"): READ,
+    ("GET", f"/triggers/{SOME}"): READ,
+    ("PATCH", f"/triggers/{SOME}"): WRITE,
+    ("DELETE", f"/triggers/{SOME}"): WRITE,
     ("POST", "/keys"): ADMIN,
     ("GET", "/keys"): ADMIN,
     ("DELETE", f"/keys/{SOME}"): ADMIN,
@@ -50,7 +68,8 @@ async def test_this_table_has_every_route(house: House):
         for path, item in house.native_app.openapi()["paths"].items()
         for method in item
     }
-    names = {"run_id": SOME, "thread_id": SOME, "key_id": SOME}
+    kinds = ("run", "thread", "key", "callback", "delivery", "trigger")
+    names = {f"{kind}_id": SOME for kind in kinds}
     filled = {
         (method, path.format(**names, name="echo" if method == "GET" else "mine"))
         for method, path in documented

@@ -10,7 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 
-from runwell.dialects.native.routes import agents, keys, runs, threads
+from runwell.dialects.native.routes import agents, callbacks, deliveries, keys, runs, threads, triggers
 from runwell.server.serve import server
 from tests.support.house import House, a_house
 from tests.support.loop_thread import LoopThread
@@ -36,6 +36,8 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 async def _fill(house: House) -> None:
+    await house.client.post("/callbacks", {"url": "http://receiver.test/hook"})
+    await house.client.post("/triggers", {"agent": "echo"})
     await house.a_finished_run()
     await house.ask(await house.a_running_run())
     await house.submit()
@@ -44,12 +46,12 @@ async def _fill(house: House) -> None:
 
 OPERATIONS = [
     (operation.method, operation.path)
-    for module in (runs, agents, threads, keys)
+    for module in (runs, agents, threads, callbacks, deliveries, keys, triggers)
     for operation in module.OPERATIONS
 ]
 
 
-MEANING = {("GET", "/runs"), ("GET", "/threads")}
+MEANING = {("GET", "/runs"), ("GET", "/threads"), ("GET", "/deliveries")}
 """Where a request can be wrong although it has the right form: a cursor that this server never gave
 out. So can every body: the gate for JSON is narrower than JSON Schema can say."""
 

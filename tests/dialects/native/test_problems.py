@@ -23,6 +23,8 @@ MADE = {
     errors.AgentNotFound: ("x",),
     errors.ThreadNotFound: (ID,),
     errors.KeyNotFound: ("x",),
+    errors.UserNotFound: ("x",),
+    errors.EmailTaken: ("x",),
     errors.TriggerNotFound: ("x",),
     errors.DeliveryNotFound: (ID,),
     errors.CallbackNotFound: (ID,),

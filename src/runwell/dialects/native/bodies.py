@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from runwell.domain.callback import DeliveryStatus
 from runwell.domain.json_gate import Json
 from runwell.domain.principal import Scope
 from runwell.domain.run import Progress, RunError, RunStatus, Usage
@@ -17,7 +18,12 @@ Time = Annotated[
 RunId = Annotated[str, Meta(examples=["run_019ab7c2f0de4c61b4d2a7e58f3c9016"], pattern="^run_[0-9a-f]{32}$")]
 ThreadId = Annotated[str, Meta(pattern="^thread_[0-9a-f]{32}$")]
 KeyId = Annotated[str, Meta(pattern="^key_[0-9a-f]{32}$")]
+TriggerId = Annotated[str, Meta(pattern="^trigger_[0-9a-f]{32}$")]
 AgentId = Annotated[str, Meta(pattern="^agent_[0-9a-f]{32}$")]
+CallbackId = Annotated[str, Meta(pattern="^cb_[0-9a-f]{32}$")]
+DeliveryId = Annotated[
+    str, Meta(pattern="^msg_[0-9a-f]{32}$", description="What the receiver sees as `webhook-id`")
+]
 ANY_SPELLING = (
     "^([a-z]{1,16}_)?[0-9a-f]{32}$"
     "|^([a-z]{1,16}-)?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -146,8 +152,21 @@ class StepList(msgspec.Struct, frozen=True):
     steps: list[Step]
 
 
+class AgentStep(msgspec.Struct, frozen=True):
+    """A step of a workflow; its `id` is the `key` among the steps of a run."""
+
+    id: str
+    name: str
+    prompt: str
+    agent: str | None
+    model: str | None
+    tools: list[str]
+    depends_on: list[str]
+
+
 class Agent(msgspec.Struct, frozen=True):
-    """`model` is set for an agent made through the API, `owner` too; an agent in code is everybody's."""
+    """`model` is set for an agent of a model, `steps` for a workflow; `owner` for one that was made through
+    the API: an agent in code is everybody's."""
 
     id: AgentId
     name: str
@@ -161,6 +180,7 @@ class Agent(msgspec.Struct, frozen=True):
     default: bool
     model: str | None
     owner: str | None
+    steps: Annotated[list[AgentStep], Meta(description="In dependency order")] | UnsetType = UNSET
 
 
 class AgentList(msgspec.Struct, frozen=True):
@@ -220,6 +240,115 @@ class KeyList(msgspec.Struct, frozen=True):
     keys: list[Key]
 
 
+class Callback(msgspec.Struct, frozen=True):
+    """Told of every run of yours, or of those of `agents` when that is not empty."""
+
+    id: CallbackId
+    url: str
+    events: list[str]
+    agents: list[str]
+    description: str
+    paused: bool
+    created_at: Time
+
+
+class NewCallback(Callback, frozen=True):
+    """With the secret that its posts are signed with: this answer is the only place it is shown."""
+
+    secret: str
+
+
+class CallbackList(msgspec.Struct, frozen=True):
+    callbacks: list[Callback]
+
+
+class SigningSecret(msgspec.Struct, frozen=True):
+    """`whsec_` and base64, as libraries of Standard Webhooks take it."""
+
+    secret: str
+    created_at: Time
+
+
+class RotatedSecret(SigningSecret, frozen=True):
+    """Until `old_valid_until` each post carries a signature by the old secret too."""
+
+    old_valid_until: Time
+
+
+class Post(msgspec.Struct, frozen=True):
+    """One try: the receiver's `status_code`, or an `error` when there was no answer."""
+
+    number: Annotated[int, Meta(ge=1)]
+    at: Time
+    duration: Seconds
+    status_code: int | None
+    error: str | None
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One event to be told to one address. `callback_id` is None for a callback of the run's own;
+    `posts` is how many were made, `last` the newest of them, `next_at` when the next one is."""
+
+    id: DeliveryId
+    run_id: RunId
+    seq: Annotated[int, Meta(ge=1, description="The event's number in the run's log")]
+    event: str
+    url: str
+    callback_id: CallbackId | None
+    status: DeliveryStatus
+    created_at: Time
+    next_at: Time | None
+    posts: Annotated[int, Meta(ge=0)]
+    last: Post | None
+
+
+class DeliveryHistory(Delivery, frozen=True, kw_only=True):
+    """A delivery with all its posts, oldest first."""
+
+    history: list[Post]
+
+
+class DeliveryPage(msgspec.Struct, frozen=True):
+    deliveries: list[Delivery]
+    next_cursor: str | None
+
+
+class RunDeliveries(msgspec.Struct, frozen=True):
+    """All of one run's, oldest first."""
+
+    deliveries: list[DeliveryHistory]
+
+
+class Redelivered(msgspec.Struct, frozen=True):
+    """How many deliveries will be posted again."""
+
+    redelivered: Annotated[int, Meta(ge=0)]
+
+
+class Trigger(msgspec.Struct, frozen=True):
+    """An address that starts a run of `agent`, without the address; `prefix` is its token's beginning.
+    `signed`: a request must carry the HMAC of its body."""
+
+    id: TriggerId
+    name: str
+    agent: str
+    prefix: str
+    signed: bool
+    paused: bool
+    created_at: Time
+
+
+class NewTrigger(Trigger, frozen=True):
+    """A trigger with its address: this answer is the only place it is ever shown."""
+
+    token: str
+    path: Annotated[str, Meta(description="Where to post, on this server; whoever knows it may")]
+
+
+class TriggerList(msgspec.Struct, frozen=True):
+    triggers: list[Trigger]
+
+
 class Fault(msgspec.Struct, frozen=True):
     path: str
     fault: str
@@ -241,6 +370,8 @@ class Problem(msgspec.Struct, frozen=True):
 
 BODIES = (
     Run, Submitted, RunPage, EventPage, StepList, Agent, AgentList, Thread, ThreadPage, Message,
-    MessagePage, Key, NewKey, KeyList, Problem,
+    MessagePage, Key, NewKey, KeyList, Callback, NewCallback, CallbackList, SigningSecret, RotatedSecret,
+    Delivery, DeliveryHistory, DeliveryPage, RunDeliveries, Redelivered, Trigger, NewTrigger,
+    TriggerList, Problem,
 )  # fmt: skip
 """Every body by itself; what they are made of follows from them."""

@@ -8,9 +8,10 @@ from runwell.dialects.native import openapi, problems
 from runwell.dialects.native.events import WatchRun
 from runwell.dialects.native.native import Native
 from runwell.dialects.native.responses import Renderer
-from runwell.dialects.native.routes import agents, keys, runs, threads
+from runwell.dialects.native.routes import agents, callbacks, deliveries, keys, runs, threads, triggers
 from runwell.dialects.native.status import ReadRun
 from runwell.dialects.native.submit import PostRun
+from runwell.domain.callback import NATIVE_FORMAT
 
 DESCRIPTION = """\
 Runs AI agents as durable background runs. Submit a run, get its id at once; then poll it, watch it,
@@ -33,7 +34,7 @@ def build_native(services: Services) -> Dialect:
         redirect_slashes=False,
     )
     app.state.native = native
-    for module in (runs, agents, threads, keys):
+    for module in (runs, agents, threads, callbacks, deliveries, keys, triggers):
         openapi.add(app, module.OPERATIONS)
     problems.install(app)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
@@ -42,4 +43,4 @@ def build_native(services: Services) -> Dialect:
         HotRoute("GET", "/runs/{run_id}/events", WatchRun(native)),
         HotRoute("POST", "/runs", PostRun(native)),
     )
-    return Dialect("native", app, hot, problems.refuse)
+    return Dialect("native", app, hot, problems.refuse, callback_bodies={NATIVE_FORMAT: native.callback_body})

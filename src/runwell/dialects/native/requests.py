@@ -11,13 +11,15 @@ from msgspec.json import Decoder
 from runwell.dialects.native.bodies import ANY_SPELLING
 from runwell.dialects.native.problems import MalformedJson
 from runwell.domain import json_gate
-from runwell.domain.agent import ModelAgent
+from runwell.domain.agent import ModelAgent, WorkflowAgent, WorkflowStep
+from runwell.domain.callback import ENDINGS, TELLABLE, Callback, DeliveryStatus
 from runwell.domain.errors import InvalidId, InvalidInput, InvalidJson
 from runwell.domain.ids import parse_id
 from runwell.domain.instant import Instant, from_iso
 from runwell.domain.principal import Scope
 from runwell.domain.thread import IfBusy, Role
-from runwell.engine.submit import Submission
+from runwell.engine.callbacks import OVERLAP
+from runwell.engine.submit import MOST_CALLBACKS, Submission
 from runwell.ports.store import Idempotency
 
 T = TypeVar("T")
@@ -25,6 +27,19 @@ T = TypeVar("T")
 Positive = Annotated[float, Meta(gt=0, description="Seconds")]
 AnyId = Annotated[str, Meta(extra_json_schema={"pattern": ANY_SPELLING})]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Url = Annotated[
+    str, Meta(min_length=1, max_length=2048, description="http:// or https://, reachable from the server")
+]
+Tellable = Annotated[str, Meta(extra_json_schema={"enum": sorted(TELLABLE)})]
+Events = Annotated[list[Tellable], Meta(min_length=1, description="Default: the ways a run can end")]
+Date = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+
+class RunCallback(msgspec.Struct, forbid_unknown_fields=True):
+    """Where the events of this one run are posted. Signed with your own secret."""
+
+    url: Url
+    events: Events = msgspec.field(default_factory=lambda: list(ENDINGS))
 
 
 class SubmitRun(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,6 +60,7 @@ class SubmitRun(msgspec.Struct, forbid_unknown_fields=True):
         | None
     ) = None
     expires_in: Positive | None = None
+    callbacks: Annotated[list[RunCallback], Meta(max_length=MOST_CALLBACKS)] = []
 
     def submission(self, owner: str, idempotency: Idempotency | None) -> Submission:
         """Raises `InvalidId` for the thread, `InvalidInput` for the time, `InvalidJson` for the key."""
@@ -64,6 +80,7 @@ class SubmitRun(msgspec.Struct, forbid_unknown_fields=True):
             max_attempts=self.max_attempts,
             expires_in=self.expires_in,
             idempotency=idempotency,
+            callbacks=tuple(Callback(url=each.url, events=tuple(each.events)) for each in self.callbacks),
         )
 
     def check(self) -> None:
@@ -80,11 +97,26 @@ class AnswerRun(msgspec.Struct, forbid_unknown_fields=True):
     key: Annotated[str, Meta(description="The `key` of the run's `question`")] | None = None
 
 
-class PutAgent(msgspec.Struct, forbid_unknown_fields=True):
-    """An agent without code. `api_key_env` names an environment variable of the workers; keys
-    themselves are never sent here."""
+class PutStep(msgspec.Struct, forbid_unknown_fields=True):
+    """One step of a workflow. `agent` names who does it; else it is `model`, with the settings of the
+    workflow's, else the workflow's model, else the server's default. When no step has `depends_on`, they
+    run one after the other."""
 
-    model: Name
+    id: Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"})]
+    name: Annotated[str, Meta(min_length=1, max_length=200, description="Default: the id")] | None = None
+    prompt: str = ""
+    agent: Name | None = None
+    model: Name | None = None
+    tools: list[Name] = []
+    depends_on: Annotated[list[str], Meta(description="Ids of the steps it waits for")] | None = None
+
+
+class PutAgent(msgspec.Struct, forbid_unknown_fields=True):
+    """An agent without code: a `model` with instructions, or `steps`, or steps with a model that does
+    those which name nobody. `api_key_env` names an environment variable of the workers; keys themselves
+    are never sent here."""
+
+    model: Name | None = None
     instructions: str = ""
     base_url: str | None = None
     api_key_env: Name | None = None
@@ -92,12 +124,22 @@ class PutAgent(msgspec.Struct, forbid_unknown_fields=True):
     max_tokens: Annotated[int, Meta(ge=1, le=2**31)] | None = None
     description: str = ""
     tools: list[Name] = []
+    steps: Annotated[list[PutStep], Meta(min_length=1, max_length=100)] | None = None
 
-    def definition(self) -> ModelAgent:
-        """Raises `InvalidJson` for text that cannot be stored."""
+    def definition(self) -> ModelAgent | WorkflowAgent:
+        """Raises `InvalidJson` for text that cannot be stored, `InvalidInput` for an agent of nothing."""
         json_gate.check(msgspec.to_builtins(self))
+        model = None if self.model is None else self._asking(self.model)
+        if self.steps is not None:
+            self._check_settings(self.steps)
+            return WorkflowAgent(steps=tuple(self._step(step) for step in self.steps), model=model)
+        if model is None:
+            raise InvalidInput("$.model", "is missing", "An agent is made of a `model`, or of `steps`.")
+        return model
+
+    def _asking(self, model: str) -> ModelAgent:
         return ModelAgent(
-            model=self.model,
+            model=model,
             instructions=self.instructions,
             base_url=self.base_url,
             api_key_env=self.api_key_env,
@@ -105,6 +147,27 @@ class PutAgent(msgspec.Struct, forbid_unknown_fields=True):
             max_tokens=self.max_tokens,
             tools=tuple(self.tools),
         )
+
+    def _step(self, step: PutStep) -> WorkflowStep:
+        return WorkflowStep(
+            id=step.id,
+            name=step.id if step.name is None else step.name,
+            prompt=step.prompt,
+            agent=step.agent,
+            model=None if step.model is None else self._asking(step.model),
+            tools=tuple(step.tools),
+            depends_on=None if step.depends_on is None else tuple(step.depends_on),
+        )
+
+    def _check_settings(self, steps: list[PutStep]) -> None:
+        """A setting that no model would get is refused: it would be forgotten in silence."""
+        if self.model is not None or any(step.model is not None for step in steps):
+            return
+        for name in ("instructions", "base_url", "api_key_env", "temperature", "max_tokens", "tools"):
+            if getattr(self, name) not in ("", None, []):
+                raise InvalidInput(
+                    f"$.{name}", "is a setting of a model, and none is named", "Name a `model`."
+                )
 
 
 class CreateThread(msgspec.Struct, forbid_unknown_fields=True):
@@ -135,7 +198,64 @@ class CreateKey(msgspec.Struct, forbid_unknown_fields=True):
     scopes: Annotated[list[Scope], Meta(min_length=1)] | None = None
 
 
-REQUESTS = (SubmitRun, AnswerRun, PutAgent, CreateThread, UpdateThread, AddMessage, CreateKey)
+class CreateCallback(msgspec.Struct, forbid_unknown_fields=True):
+    """`agents` are names, none for all. `secret` is one you bring, `whsec_` and base64; without it
+    one is made."""
+
+    url: Url
+    events: Events = msgspec.field(default_factory=lambda: list(ENDINGS))
+    agents: list[Name] = []
+    description: Annotated[str, Meta(max_length=500)] = ""
+    secret: str | None = None
+
+
+class UpdateCallback(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays as it is. What happens while it is `paused` is not told later."""
+
+    url: Url | UnsetType = UNSET
+    events: Events | UnsetType = UNSET
+    agents: list[Name] | UnsetType = UNSET
+    description: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
+    paused: bool | UnsetType = UNSET
+
+
+class RotateSecret(msgspec.Struct, forbid_unknown_fields=True):
+    """For `overlap` seconds posts are signed with both secrets."""
+
+    overlap: Annotated[float, Meta(ge=0, le=30 * 86_400, description="Seconds")] = OVERLAP
+    secret: str | None = None
+
+
+class RedeliverRange(msgspec.Struct, forbid_unknown_fields=True):
+    """Which deliveries to post again: those that were given up, unless `status` says otherwise."""
+
+    status: Annotated[list[DeliveryStatus], Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: [DeliveryStatus.GIVEN_UP]
+    )
+    callback_id: AnyId | None = None
+    since: Date | None = None
+    until: Date | None = None
+
+
+class CreateTrigger(msgspec.Struct, forbid_unknown_fields=True):
+    """`secret` is what senders sign their bodies with; it is never shown again."""
+
+    agent: Name
+    name: Annotated[str, Meta(max_length=200)] = ""
+    secret: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+
+
+class UpdateTrigger(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays as it is. A paused trigger starts nothing."""
+
+    name: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    paused: bool | UnsetType = UNSET
+
+
+REQUESTS = (
+    SubmitRun, AnswerRun, PutAgent, CreateThread, UpdateThread, AddMessage, CreateKey, CreateCallback,
+    UpdateCallback, RotateSecret, RedeliverRange, CreateTrigger, UpdateTrigger,
+)  # fmt: skip
 
 
 SUBMIT_RUN = Decoder(SubmitRun)
@@ -145,6 +265,12 @@ CREATE_THREAD = Decoder(CreateThread)
 UPDATE_THREAD = Decoder(UpdateThread)
 ADD_MESSAGE = Decoder(AddMessage)
 CREATE_KEY = Decoder(CreateKey)
+CREATE_TRIGGER = Decoder(CreateTrigger)
+UPDATE_TRIGGER = Decoder(UpdateTrigger)
+CREATE_CALLBACK = Decoder(CreateCallback)
+UPDATE_CALLBACK = Decoder(UpdateCallback)
+ROTATE_SECRET = Decoder(RotateSecret)
+REDELIVER_RANGE = Decoder(RedeliverRange)
 
 
 def parse(body: bytes, decoder: Decoder[T]) -> T:
@@ -152,8 +278,8 @@ def parse(body: bytes, decoder: Decoder[T]) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        fault, _, path = str(error).rstrip("`").partition(" - at `")
-        raise InvalidInput(path or "$", fault) from error
+        fault, _, path = str(error).partition(" - at `")
+        raise InvalidInput(path.rstrip("`") or "$", fault) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedJson(f"The body is not JSON: {error}", "Send a JSON object in UTF-8.") from error
     except RecursionError as error:

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import msgspec
+from msgspec import UNSET
 
 from runwell.auth.keys import Minted
 from runwell.dialects.exchange import Headers, Reply
 from runwell.dialects.native import bodies
-from runwell.domain.agent import AgentSpec
+from runwell.domain.agent import AgentSpec, WorkflowAgent
+from runwell.domain.callback import Delivery, Post, SigningSecret, StandingCallback
 from runwell.domain.events import LoggedEvent
 from runwell.domain.ids import spell
 from runwell.domain.instant import Instant, seconds_between, to_iso
@@ -16,12 +18,17 @@ from runwell.domain.principal import Key
 from runwell.domain.run import Question, Run, RunStatus
 from runwell.domain.step import Step
 from runwell.domain.thread import Message, Thread
+from runwell.domain.trigger import Trigger
+from runwell.domain.workflow import needs_of, plan_of
+from runwell.engine.callbacks import spell_secret
 
 JSON = (b"content-type", b"application/json")
 # Every answer depends on the caller and on the moment; a validator may still say that it is the same.
 PRIVATE = (b"cache-control", b"private, no-cache")
 
 
+WEBHOOKS = "/webhooks"
+"""Below it are the addresses of triggers, whichever dialect answers there."""
 MOST_KEPT = 1_024
 LARGEST_KEPT = 8_192
 """How many run bodies are kept, and how large each may be, in bytes: 8 MiB at most."""
@@ -175,6 +182,70 @@ class Renderer:
     def new_key(self, minted: Minted) -> bodies.NewKey:
         return bodies.NewKey(**msgspec.structs.asdict(self.key(minted.key)), secret=minted.secret)
 
+    def callback(self, callback: StandingCallback) -> bodies.Callback:
+        return bodies.Callback(
+            id=spell("cb", callback.id),
+            url=callback.url,
+            events=list(callback.events),
+            agents=list(callback.agents),
+            description=callback.description,
+            paused=callback.paused,
+            created_at=self._iso(callback.created_at),
+        )
+
+    def new_callback(self, callback: StandingCallback, secret: SigningSecret) -> bodies.NewCallback:
+        shown = msgspec.structs.asdict(self.callback(callback))
+        return bodies.NewCallback(**shown, secret=spell_secret(secret))
+
+    def secret(self, secret: SigningSecret) -> bodies.SigningSecret:
+        return bodies.SigningSecret(spell_secret(secret), self._iso(secret.created_at))
+
+    def rotated(self, secret: SigningSecret, old_until: Instant) -> bodies.RotatedSecret:
+        return bodies.RotatedSecret(spell_secret(secret), self._iso(secret.created_at), self._iso(old_until))
+
+    def post(self, post: Post) -> bodies.Post:
+        return bodies.Post(post.number, self._iso(post.at), post.duration, post.status_code, post.error)
+
+    def delivery(self, delivery: Delivery) -> bodies.Delivery:
+        return bodies.Delivery(
+            id=spell("msg", delivery.id),
+            run_id=spell("run", delivery.run_id),
+            seq=delivery.seq,
+            event=delivery.event,
+            url=delivery.url,
+            callback_id=_id("cb", delivery.callback_id),
+            status=delivery.status,
+            created_at=self._iso(delivery.created_at),
+            next_at=self._time(delivery.next_at),
+            posts=delivery.posts,
+            last=None if delivery.last is None else self.post(delivery.last),
+        )
+
+    def delivery_history(self, delivery: Delivery, posts: Iterable[Post]) -> bodies.DeliveryHistory:
+        shown = msgspec.structs.asdict(self.delivery(delivery))
+        return bodies.DeliveryHistory(**shown, history=list(map(self.post, posts)))
+
+    def callback_body(self, run: Run, position: int | None, line: LoggedEvent) -> bytes:
+        """What is posted for an event: what happened, and the run as it is when this is written."""
+        return b'{"type":"%b","timestamp":"%b","data":{"run":%b,"event":%b}}' % (
+            line.type.encode(), self._iso(line.at).encode(), self.run(run, position, ""), self.event(line),
+        )  # fmt: skip
+
+    def trigger(self, trigger: Trigger) -> bodies.Trigger:
+        return bodies.Trigger(
+            id=spell("trigger", trigger.id),
+            name=trigger.name,
+            agent=trigger.agent,
+            prefix=trigger.prefix,
+            signed=trigger.secret is not None,
+            paused=trigger.paused,
+            created_at=self._iso(trigger.created_at),
+        )
+
+    def new_trigger(self, trigger: Trigger, token: str) -> bodies.NewTrigger:
+        shown = msgspec.structs.asdict(self.trigger(trigger))
+        return bodies.NewTrigger(**shown, token=token, path=f"{WEBHOOKS}/{token}")
+
     def _time(self, instant: Instant | None) -> str | None:
         return None if instant is None else self._iso(instant)
 
@@ -192,9 +263,31 @@ def agent(spec: AgentSpec, default: AgentSpec | None) -> bodies.Agent:
         timeout=spec.timeout,
         concurrency=spec.concurrency,
         default=default is not None and spec.id == default.id,
-        model=spec.definition.model if spec.definition is not None else None,
+        model=_model_of(spec),
         owner=spec.owner,
+        steps=UNSET if spec.workflow is None else _steps_of(spec.workflow),
     )
+
+
+def _model_of(spec: AgentSpec) -> str | None:
+    model = spec.definition if spec.workflow is None else spec.workflow.model
+    return None if model is None else model.model
+
+
+def _steps_of(workflow: WorkflowAgent) -> list[bodies.AgentStep]:
+    needs = needs_of(workflow)
+    return [
+        bodies.AgentStep(
+            id=step.id,
+            name=step.name,
+            prompt=step.prompt,
+            agent=step.agent,
+            model=None if step.model is None else step.model.model,
+            tools=list(step.tools),
+            depends_on=list(needs[step.id]),
+        )
+        for step in plan_of(workflow)
+    ]
 
 
 def self_link(run_id: str, mount: str) -> str:

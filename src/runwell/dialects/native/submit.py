@@ -1,6 +1,7 @@
 """POST /runs: queue a run and say so when it is durable. Served without a framework."""
 
 from runwell.dialects.exchange import Call, Headers, Reply
+from runwell.dialects.native.addresses import check_addresses
 from runwell.dialects.native.native import Native, admit
 from runwell.dialects.native.preferences import wait_of
 from runwell.dialects.native.requests import SUBMIT_RUN, SubmitRun, fingerprint, parse
@@ -29,6 +30,8 @@ class PostRun:
         principal = await admit(self._authenticator, call.headers, Scope.RUNS_WRITE)
         body = await call.body()
         wanted = parse(body, SUBMIT_RUN)
+        if wanted.callbacks:
+            await check_addresses(self._native.services, [each.url for each in wanted.callbacks])
         added = await self._submit(wanted, principal.owner, _idempotency(call, body))
         headers: Headers = []
         if added.replayed:

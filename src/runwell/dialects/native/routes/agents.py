@@ -1,6 +1,6 @@
 """/agents: what can be run. Agents in code are everybody's and read-only here."""
 
-from typing import Annotated
+from typing import Annotated, assert_never
 
 from fastapi import Path, Request
 from starlette.responses import Response
@@ -10,7 +10,9 @@ from runwell.dialects.native import bodies, requests
 from runwell.dialects.native.native import ReadsRuns, WritesAgents, native_of
 from runwell.dialects.native.openapi import Answer, Operation
 from runwell.dialects.native.responses import agent
+from runwell.domain.agent import ModelAgent, WorkflowAgent
 from runwell.engine import agents
+from runwell.engine.workflows import put_workflow
 
 Name = Annotated[str, Path(description="The agent's name")]
 NewName = Annotated[
@@ -39,15 +41,20 @@ async def get_agent(request: Request, name: Name, caller: ReadsRuns) -> Response
 
 
 async def put_agent(request: Request, name: NewName, caller: WritesAgents) -> Response:
-    """Make or replace an agent of your own, from a model and instructions.
+    """Make or replace an agent of your own, from a model and instructions, or from steps.
 
     Runs that exist keep the definition they began with.
     """
     native = native_of(request)
     wanted = requests.parse(await request.body(), requests.PUT_AGENT)
-    spec, created = await agents.put_agent(
-        native.core, caller.owner, name, wanted.definition(), wanted.description
-    )
+    match wanted.definition():
+        case ModelAgent() as model:
+            put = agents.put_agent(native.core, caller.owner, name, model, wanted.description)
+        case WorkflowAgent() as steps:
+            put = put_workflow(native.core, caller.owner, name, steps, wanted.description)
+        case never:
+            assert_never(never)
+    spec, created = await put
     body = agent(spec, native.core.default_agent)
     return as_response(native.render.json(201 if created else 200, body))
 
