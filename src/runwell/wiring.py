@@ -208,6 +208,7 @@ async def serve(settings: Settings) -> None:
             settings.flowyble_rate, root, settings.concurrency, settings.origins,
             recoup_empty_stream=settings.recoup_empty_stream,
             recoup_cancel_on_leave=settings.recoup_cancel_on_leave,
+            hardwire_wire=settings.hardwire_wire,
         )  # fmt: skip
         app = build_app(
             Services(running.core, authenticator, closing, guard.resolve, options, accounts),

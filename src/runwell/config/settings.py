@@ -17,6 +17,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 Durability = Literal["full", "normal"]
 Signup = Literal["auto", "open", "closed"]
 EmptyStream = Literal["204", "finish"]
+HardwireWire = Literal["docs", "app"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 Seconds = Annotated[float, Meta(ge=0, extra={"unit": "seconds"})]
@@ -118,6 +119,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(description="Whether a run is cancelled when somebody who watches it in the Recoup API leaves."),
     ] = False
+    hardwire_wire: Annotated[
+        HardwireWire,
+        Meta(
+            description="Which form of the Hardwire API is spoken: `docs`, the documented one, or `app`, "
+            "that of the product's own web client."
+        ),
+    ] = "docs"
     origins: Annotated[
         tuple[str, ...],
         Meta(description="Origins besides loopback whose web pages may call the API: `https://app.example`."),

@@ -36,6 +36,8 @@ class Options:
     """How the Recoup API says that there is nothing to watch: without a body, or as a stream that ends."""
     recoup_cancel_on_leave: bool = False
     """Whether a run of the Recoup API is cancelled when somebody who watches it leaves."""
+    hardwire_wire: Literal["docs", "app"] = "docs"
+    """Which form of the Hardwire API is spoken: the documented one, or that of the product's web client."""
 
 
 @dataclass(frozen=True, slots=True)

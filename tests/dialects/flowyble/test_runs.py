@@ -10,7 +10,7 @@ from runwell.dialects.flowyble.shown import LARGEST_KEPT, MOST_BYTES, Shown
 from runwell.domain.commands import AskCancel, Stop
 from runwell.domain.errors import LogPruned
 from runwell.domain.events import ToolCalled, ToolReturned, UsageCounted
-from runwell.domain.ids import new_id, parse_id, spell_uuid
+from runwell.domain.ids import derived_id, parse_id, spell_uuid
 from runwell.domain.json_gate import decode, encode
 from runwell.domain.run import Run, RunStatus, Usage
 from runwell.engine import control
@@ -38,7 +38,7 @@ WORDS = {
     RunStatus.FAILED: "Failed",
     RunStatus.CANCELLED: "Cancelled",
 }
-NOBODYS = new_id(1_800_000_000_000_000)
+NOBODYS = derived_id("nobody")
 
 
 async def started(house: House, id: str = ECHO, body: object = None, kind: str = "agents") -> Run:
