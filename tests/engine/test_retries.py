@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import apsw
 import pytest
 
 from runwell import Context, agent
+from runwell.domain.errors import RunNotFound
 from runwell.domain.ids import new_id
 from runwell.domain.json_gate import decode
 from runwell.domain.run import RunStatus
 from runwell.domain.thread import IfBusy
 from runwell.engine import control
+from runwell.store.sqlite.kept import LARGEST_KEPT
 from tests.support.machines import OWNER, a_machine, finish, run_to_end
 
 
@@ -65,6 +68,17 @@ async def test_a_retry_waits_its_turn_if_the_original_did(path: Path, if_busy: I
         run = await run_to_end(machine, "quick", thread_id=thread, if_busy=if_busy)
         again = (await control.retry(machine.core, OWNER, run.id)).run
     assert again.in_order == run.in_order == (if_busy is not IfBusy.TOGETHER)
+
+
+async def test_a_run_that_is_deleted_while_it_is_retried_is_not_found(path: Path) -> None:
+    async with a_machine(path, quick) as machine:
+        run = await run_to_end(machine, "quick", "x" * LARGEST_KEPT)
+        await machine.store.runs.get(run.id)  # the run is remembered, so long a beginning is not
+        db = apsw.Connection(str(path))
+        db.execute("DELETE FROM runs; DELETE FROM events")
+        db.close()
+        with pytest.raises(RunNotFound):
+            await control.retry(machine.core, OWNER, run.id)
 
 
 @agent

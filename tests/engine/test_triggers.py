@@ -116,3 +116,12 @@ async def test_a_signature_is_of_this_body_under_this_secret(house: House):
             triggers.verify(trigger, given, signature)
     open_one, _ = await triggers.create(house.core, ANN, "echo")
     assert triggers.verify(open_one, body, "whatever") is None  # type: ignore[func-returns-value]
+
+
+async def test_an_owner_has_no_more_triggers_than_a_list_may_be_long(house: House, monkeypatch):
+    monkeypatch.setattr(triggers, "MOST_TRIGGERS", 2)
+    for _ in range(2):
+        await triggers.create(house.core, ANN, "echo")
+    with pytest.raises(InvalidInput, match="at most 2 triggers"):
+        await triggers.create(house.core, ANN, "echo")
+    await triggers.create(house.core, "bob", "echo")

@@ -7,14 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import msgspec
 import pytest
 
+from runwell.domain.agent import AgentSpec
+from runwell.domain.commands import Claim, Succeed
 from runwell.domain.errors import StoreUnavailable
 from runwell.domain.events import TextDelta
 from runwell.domain.instant import to_iso
+from runwell.domain.lifecycle import decide
+from runwell.ports.store import RunFilter
 from runwell.store.sqlite import Database
+from runwell.store.sqlite.connections import Location, open_writer
 from runwell.store.sqlite.migrations import migrate, migrations, version_of
-from tests.support.runs import a_queued_run, a_running_run, a_store, add, record
+from tests.support.runs import (
+    AGENT,
+    NOW,
+    OWNER,
+    WORKER,
+    a_create,
+    a_queued_run,
+    a_running_run,
+    a_store,
+    add,
+    an_id,
+    do,
+    doc,
+    record,
+)
 
 
 @pytest.fixture
@@ -46,6 +66,33 @@ def test_migrations_are_numbered_without_gaps(tmp_path: Path) -> None:
     (tmp_path / "0003_three.sql").rename(tmp_path / "two.sql")
     with pytest.raises(ValueError, match=r"two\.sql"):
         migrations(tmp_path)
+
+
+async def test_a_file_of_the_first_schema_is_upgraded_with_all_it_holds(path: Path) -> None:
+    spec = AgentSpec(id=an_id(), name="writer", kind="model", owner=OWNER)
+    run = decide(None, a_create(), NOW).run
+    old = open_writer(Location(str(path), "off", None))
+    migrate(old, migrations()[:1])
+    old.execute(
+        "INSERT INTO agents (owner, name, created_at, spec) VALUES (?, ?, ?, ?)",
+        (OWNER, spec.name, NOW, msgspec.json.encode(spec)),
+    )
+    old.execute(
+        """INSERT INTO runs (id, owner, agent, status, source, created_at, queued_at, version, last_seq,
+            attempt, tries, max_attempts, priority, in_order, ran_for, behind)
+        VALUES (?, ?, ?, 'queued', 'native', ?, ?, 1, 0, 0, 0, 3, 0, 0, 0, 0)""",
+        (bytes.fromhex(run.id), OWNER, AGENT, NOW, NOW),
+    )
+    old.close()
+    async with a_store(path, durability="off") as store:
+        found = await store.agents.by_id(spec.id, OWNER)
+        assert found is not None
+        assert found.name == "writer"
+        assert await store.runs.get(run.id) == run
+        page = await store.runs.page(OWNER, RunFilter(), before=None, after=None, limit=10)
+        assert page == [run]
+        ended = await do(store, await do(store, run, Claim(worker=WORKER)), Succeed(output=doc("x")))
+        assert (ended.label, ended.callbacks, await store.deliveries.of(run.id)) == (None, (), [])
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was() -> None:

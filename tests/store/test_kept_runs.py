@@ -6,11 +6,13 @@ import pytest
 
 from runwell.domain.commands import Claim, Succeed
 from runwell.domain.errors import RunNotFound
+from runwell.domain.instant import SECOND
 from runwell.domain.run import RunStatus
+from runwell.ports.store import Idempotency
 from runwell.store.signals import LocalSignals
 from runwell.store.sqlite import Database
 from runwell.store.sqlite.kept import LARGEST_KEPT
-from tests.support.runs import OWNER, WORKER, a_queued_run, do, doc, say
+from tests.support.runs import NOW, OWNER, WORKER, a_queued_run, a_store, add, do, doc, say
 
 CLAIM = Claim(worker=WORKER)
 
@@ -67,3 +69,14 @@ async def test_a_store_that_hears_nothing_and_a_large_output_keep_nothing(tmp_pa
     await deaf.close()
     await hearing.close()
     database.close()
+
+
+async def test_a_submit_that_is_repeated_later_does_not_change_how_the_run_began(tmp_path: Path) -> None:
+    named = Idempotency("scope", "key", b"same")
+    async with a_store(tmp_path / "runs.db", hears=True, durability="off") as store:
+        run = (await add(store, idempotency=named, expires_at=NOW + 60 * SECOND)).run
+        (first,) = await store.events.read(run.id, 0, 2)
+        later = NOW + 30 * SECOND
+        again = await add(store, later, idempotency=named, expires_at=later + 60 * SECOND)
+        assert (again.replayed, again.run.id) == (True, run.id)
+        assert await store.events.read(run.id, 0, 1) == [first]

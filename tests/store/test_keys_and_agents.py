@@ -1,12 +1,17 @@
 """API keys and agents."""
 
+from pathlib import Path
+
+import apsw
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from runwell.domain.agent import AgentSpec, ModelAgent
 from runwell.domain.errors import KeyNotFound
 from runwell.domain.principal import Key, Scope
 from runwell.ports.store import Store
-from tests.support.runs import NOW, OWNER, an_id, doc
+from tests.support.runs import NOW, OWNER, a_store, an_id, doc
 
 
 def a_key(at: int = NOW, **fields) -> Key:
@@ -96,6 +101,37 @@ async def test_an_agent_is_found_by_its_id_by_those_who_may_see_it(store: Store)
     assert (found.name, found.served_by) == ("mine", "code")
     assert await store.agents.by_id(mine.id, "eve") is None
     assert await store.agents.by_id(an_id(), OWNER) is None
+
+
+async def test_an_agent_is_replaced_by_itself_and_by_no_other(store: Store) -> None:
+    mine, other = a_spec(owner=OWNER), a_spec(owner=OWNER)
+    assert await store.agents.put(mine, NOW)
+    assert await store.agents.put(replace(mine, description="new"), NOW + 1)
+    assert not await store.agents.put(other, NOW + 2)
+    assert await store.agents.put(replace(other, owner="eve"), NOW + 2), "names are each owner's own"
+    found = await store.agents.by_id(mine.id, OWNER)
+    assert found is not None
+    assert (found.description, found.created_at) == ("new", NOW)
+    assert await store.agents.by_id(other.id, OWNER) is None
+
+
+async def test_an_agent_that_an_older_program_wrote_is_found_by_its_id(tmp_path: Path) -> None:
+    """One that was still running when the file was upgraded knows no column for the id."""
+    mine, other = a_spec("mine", owner=OWNER), a_spec("mine", owner=OWNER)
+    async with a_store(tmp_path / "runs.db", durability="off") as store:
+        db = apsw.Connection(str(tmp_path / "runs.db"))
+        db.execute(
+            "INSERT INTO agents (owner, name, created_at, spec) VALUES (?, 'mine', ?, ?)",
+            (OWNER, NOW, msgspec.json.encode(mine)),
+        )
+        db.close()
+        found = await store.agents.by_id(mine.id, OWNER)
+        assert found is not None
+        assert found.name == "mine"
+        assert await store.agents.by_id(mine.id, "eve") is None
+        assert not await store.agents.put(other, NOW)
+        assert await store.agents.put(replace(mine, description="new"), NOW)
+        assert await store.agents.by_id(mine.id, OWNER) == replace(mine, description="new", created_at=NOW)
 
 
 async def test_a_healthy_store_says_so(store: Store) -> None:

@@ -28,7 +28,7 @@ from runwell.domain.run import Run
 from runwell.ports.signals import SignalKind
 from runwell.ports.store import Idempotency, Store
 from runwell.store.signals import LocalSignals
-from runwell.store.sqlite import Database, telling
+from runwell.store.sqlite import Database
 from tests.support.runs import (
     AGENT,
     BROKE,
@@ -147,8 +147,9 @@ async def test_an_event_whose_delivery_cannot_be_written_has_not_happened(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = await a_running_run(store, callbacks=TOLD)
+    telling = f"{type(store).__module__.rpartition('.')[0]}.telling"
     with monkeypatch.context() as patch:
-        patch.setattr(telling, "_INSERT", "INSERT INTO no_such_table VALUES (?)")
+        patch.setattr(f"{telling}._INSERT", "INSERT INTO no_such_table VALUES (1)")
         with pytest.raises(Exception, match="no_such_table"):
             await do(store, run, Succeed(output=doc(1)))
     assert await store.runs.get(run.id) == run
@@ -367,6 +368,8 @@ async def test_an_owners_own_secret_is_made_once(store: Store) -> None:
     assert await store.callbacks.first_secret(other) != mine
     callback = await a_callback(store)
     await store.callbacks.delete(callback.id, OWNER)
+    with pytest.raises(CallbackNotFound):
+        await store.callbacks.rotate(a_secret(callback.id), NOW + 5)
     assert await store.callbacks.secrets(OWNER, callback.id, NOW) == []
     assert len(await store.callbacks.secrets(OWNER, None, NOW)) == 2
 

@@ -1,10 +1,13 @@
-"""Does a log tell a possible story, and is it the story its run's row tells?
+"""Does a log tell a possible story, and is it the story that its run's row and its deliveries tell?
 
 The judge of kill tests and of `runwell doctor`: it knows nothing but the table of arrows.
 """
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
+from runwell.domain.callback import TELLABLE, Delivery
 from runwell.domain.events import (
     FINAL_TYPES,
     AttemptStarted,
@@ -12,6 +15,7 @@ from runwell.domain.events import (
     StepFinished,
     UsageCounted,
 )
+from runwell.domain.instant import Instant
 from runwell.domain.lifecycle import TRANSITIONS
 from runwell.domain.run import NO_USAGE, Run, RunStatus, Usage
 
@@ -27,11 +31,14 @@ class Audit:
         self._attempt = 0
         self._finished: set[str] = set()
         self._usage: Usage = NO_USAGE
+        self._tellable: dict[int, LoggedEvent] = {}
 
     def see(self, line: LoggedEvent) -> None:
         if line.seq != self._seq + 1:
             self.faults.append(f"seq {line.seq} follows {self._seq}")
         self._seq = line.seq
+        if line.type in TELLABLE:
+            self._tellable[line.seq] = line
         if self._finals:
             self.faults.append(f"{line.type} (seq {line.seq}) comes after the final event")
         self._finals += line.type in FINAL_TYPES
@@ -69,6 +76,32 @@ class Audit:
             if told != kept:
                 self.faults.append(f"{name}: the log says {told}, the row {kept}")
         return self.faults
+
+    def untold(self, run: Run, outbox: Sequence[Delivery], since: Instant = 0) -> list[str]:
+        """Compare with the run's deliveries, all there are; what is wrong with those.
+
+        Deliveries of events before `since` may have been forgotten. Whether a standing callback was told
+        is not looked at: it may have been made, changed or paused at any time.
+        """
+        seen = [each for each in outbox if each.seq <= run.last_seq]
+        own = Counter((each.seq, each.url, each.format) for each in seen if each.callback_id is None)
+        due, wanted = Counter(self._wanted(run, since)), Counter(self._wanted(run, 0))
+        return [
+            *(
+                f"delivery {each.id} tells {each.event} (seq {each.seq}), which the log does not"
+                for each in seen
+                if each.seq not in self._tellable or self._tellable[each.seq].type != each.event
+            ),
+            *(f"seq {seq} is not told to a callback of the run" for seq, _, _ in due - own),
+            *(f"seq {seq} is told to a callback that did not ask for it" for seq, _, _ in own - wanted),
+        ]
+
+    def _wanted(self, run: Run, since: Instant) -> Iterator[tuple[int, str, str]]:
+        """Sequence number, address and format of each delivery that the run's own callbacks lead to."""
+        for seq, line in self._tellable.items():
+            for callback in run.callbacks:
+                if line.at >= since and line.type in callback.events:
+                    yield seq, callback.url, callback.format
 
 
 def _whole(usage: Usage) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Agents: everybody's, made in code, and an owner's own, made through an API."""
 
 import re
+import secrets
 
 from msgspec.structs import replace
 
@@ -9,6 +10,10 @@ from runwell.domain.errors import AgentNotFound, Conflict, InvalidInput
 from runwell.domain.ids import new_id
 from runwell.domain.json_gate import EMPTY
 from runwell.engine.core import Core
+from runwell.ports.store import RunFilter
+
+MOST_COUNTED = 20
+"""How many agents of one name are told apart by small numbers."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
@@ -71,18 +76,36 @@ async def make_agent(
         served_by=resolved.served_by if isinstance(resolved, ServedBy) else None,
         created_at=replaces.created_at if replaces is not None else now,
     )
-    await core.store.agents.put(spec, now)
+    return await put_freely(core, owner, spec, name)
+
+
+async def put_freely(core: Core, owner: str, spec: AgentSpec, wanted: str) -> AgentSpec:
+    """Keep an agent under its name; when somebody was quicker to take that, under another like `wanted`."""
+    while not await core.store.agents.put(spec, spec.created_at):
+        spec = replace(spec, name=await free_name(core, owner, wanted))
     return spec
 
 
 async def free_name(core: Core, owner: str, wanted: str) -> str:
-    """`wanted` as a name of an agent, with a number behind it when it is taken."""
+    """`wanted` as a name of an agent, with a number behind it when it is taken.
+
+    The name of an agent that was deleted is taken as long as there are runs of it: runs are listed and
+    cancelled by the name, and those are not the new agent's.
+    """
     fit = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-._")[:80] or "agent"
     name, count = fit, 1
-    while await core.store.agents.get(name, owner) is not None:
+    while await _taken(core, owner, name):
         count += 1
-        name = f"{fit}-{count}"
+        # Counting on would ask a thousand times for the thousandth agent of a name.
+        name = f"{fit}-{count}" if count <= MOST_COUNTED else f"{fit}-{secrets.token_hex(4)}"
     return name
+
+
+async def _taken(core: Core, owner: str, name: str) -> bool:
+    if await core.store.agents.get(name, owner) is not None:
+        return True
+    runs = await core.store.runs.page(owner, RunFilter(agent=name), before=None, after=None, limit=1)
+    return bool(runs)
 
 
 async def put_agent(
@@ -124,7 +147,9 @@ async def put_spec(
         workflow=workflow,
         created_at=existing.created_at if existing is not None else now,
     )
-    await core.store.agents.put(spec, now)
+    if not await core.store.agents.put(spec, now):
+        # Somebody made one of that name meanwhile: this one replaces it.
+        return await put_spec(core, owner, name, kind, description, definition=definition, workflow=workflow)
     return spec, existing is None
 
 

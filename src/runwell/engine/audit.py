@@ -1,10 +1,11 @@
-"""Read every log and hold it against its run: the invariants behind every promise."""
+"""Read every log and hold it against its run and its deliveries: the invariants behind every promise."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from runwell.domain.audit import Audit
 from runwell.domain.errors import LogPruned
+from runwell.domain.instant import Instant
 from runwell.ports.store import Store
 
 RUNS = 500
@@ -19,8 +20,11 @@ class Finding(NamedTuple):
     sentence: str
 
 
-async def audit(store: Store) -> AsyncIterator[tuple[str, list[Finding]]]:
-    """For every run, its id and what is wrong with it. All owners' runs; for operators."""
+async def audit(store: Store, told_since: Instant = 0) -> AsyncIterator[tuple[str, list[Finding]]]:
+    """For every run, its id and what is wrong with it. All owners' runs; for operators.
+
+    Deliveries of events before `told_since` may have been forgotten.
+    """
     after: str | None = None
     while runs := await store.runs.every(after, RUNS):
         for run in runs:
@@ -35,6 +39,8 @@ async def audit(store: Store) -> AsyncIterator[tuple[str, list[Finding]]]:
             except LogPruned:
                 yield run.id, []
                 continue
-            faults = judge.close(run)
-            yield run.id, [Finding("error", "log_invariant", f"run_{run.id}: {fault}") for fault in faults]
+            faults = [("log_invariant", fault) for fault in judge.close(run)]
+            outbox = await store.deliveries.of(run.id)
+            faults += [("outbox_invariant", fault) for fault in judge.untold(run, outbox, told_since)]
+            yield run.id, [Finding("error", code, f"run_{run.id}: {fault}") for code, fault in faults]
         after = runs[-1].id

@@ -30,6 +30,8 @@ OVERLAP = 24 * 3600.0
 """Seconds for which an old secret stays valid beside the new one, unless told otherwise."""
 MOST_STANDING = 100
 """Callbacks of one owner: each is looked at in every commit that ends a run of theirs."""
+MOST_AGENTS = 100
+"""Names that a callback chooses by, for the same reason."""
 REDELIVERED_AT_ONCE = 500
 
 
@@ -111,6 +113,8 @@ def _check(callback: StandingCallback) -> None:
     except InvalidInput as error:
         path = error.path.replace("$.callbacks[0]", "$")
         raise InvalidInput(path, error.message.removeprefix(f"{error.path}: "), error.hint) from error
+    if len(callback.agents) > MOST_AGENTS:
+        raise InvalidInput("$.agents", f"must name at most {MOST_AGENTS} agents", "None means all of them.")
     if len(callback.description) > 500:
         raise InvalidInput("$.description", "must have at most 500 characters")
 

@@ -9,7 +9,14 @@ from runwell.domain import json_gate
 from runwell.domain.agent import ModelAgent, Refused, read_definition
 from runwell.domain.callback import Callback
 from runwell.domain.commands import Answer, AskCancel, Cancel, Command, Continue
-from runwell.domain.errors import AttemptSuperseded, QuestionChanged, RunNotFinal, RunNotWaiting, StaleRun
+from runwell.domain.errors import (
+    AttemptSuperseded,
+    QuestionChanged,
+    RunNotFinal,
+    RunNotFound,
+    RunNotWaiting,
+    StaleRun,
+)
 from runwell.domain.events import (
     InheritedStep,
     OutputRestarted,
@@ -97,9 +104,7 @@ async def retry(core: Core, owner: str, run_id: str) -> Added:
     run = await core.store.runs.get(run_id, owner)
     if not run.final:
         raise RunNotFinal(run.id, run.status, "retried")
-    first = (await core.store.events.read(run.id, 0, 1))[0].event
-    if not isinstance(first, RunCreated):
-        raise AssertionError("a log begins with run.created")
+    first = await _beginning(core, run)
     steps, answers = await _left_behind(core, run)
     again = _again(run, first)
     return await submit(core, msgspec.structs.replace(again, retry_of=run.id, steps=steps, answers=answers))
@@ -127,9 +132,7 @@ async def go_on(
     while True:
         run = await core.store.runs.get(run_id, owner)
         question = _asked(run, key)
-        first = (await core.store.events.read(run.id, 0, 1))[0].event
-        if not isinstance(first, RunCreated):
-            raise AssertionError("a log begins with run.created")
+        first = await _beginning(core, run)
         steps, answers = await _left_behind(core, run)
         wanted = msgspec.structs.replace(
             _again(run, first),
@@ -141,6 +144,17 @@ async def go_on(
             return await submit(core, wanted)
         except StaleRun:
             continue  # it was cancelled, answered or continued meanwhile: look again
+
+
+async def _beginning(core: Core, run: Run) -> RunCreated:
+    """Raises `RunNotFound` for a run that was deleted since it was read, `LogPruned`."""
+    lines = await core.store.events.read(run.id, 0, 1)
+    if not lines:
+        raise RunNotFound(run.id)
+    first = lines[0].event
+    if not isinstance(first, RunCreated):
+        raise AssertionError("a log begins with run.created")
+    return first
 
 
 def _asked(run: Run, key: str | None) -> Question:

@@ -27,6 +27,8 @@ PREFIX = "wht_"
 SHOWN = 10
 """How many characters of a token are kept, to recognise it by."""
 LONGEST_SECRET = 256
+MOST_TRIGGERS = 1_000
+"""Of one owner: a list has them all."""
 
 
 def digest(token: str) -> bytes:
@@ -45,6 +47,8 @@ async def create(
     if secret is not None and not 1 <= len(secret) <= LONGEST_SECRET:
         raise InvalidInput("$.secret", f"must have 1 to {LONGEST_SECRET} characters")
     json_gate.check([name, secret])
+    if len(await core.store.triggers.all(owner)) >= MOST_TRIGGERS:
+        raise InvalidInput("$", f"an owner may have at most {MOST_TRIGGERS} triggers", "Delete one first.")
     token, now = PREFIX + secrets.token_urlsafe(32), core.clock.now()
     trigger = Trigger(
         id=new_id(now),

@@ -9,7 +9,7 @@ from runwell.domain.errors import AgentNotFound, InvalidInput
 from runwell.domain.ids import new_id
 from runwell.domain.json_gate import EMPTY
 from runwell.domain.workflow import check_workflow
-from runwell.engine.agents import check_model_key, free_name, put_spec
+from runwell.engine.agents import check_model_key, free_name, put_freely, put_spec
 from runwell.engine.core import Core
 
 KIND = "workflow"
@@ -51,8 +51,7 @@ async def make_workflow(
         workflow=frozen,
         created_at=replaces.created_at if replaces is not None else now,
     )
-    await core.store.agents.put(spec, now)
-    return spec
+    return await put_freely(core, owner, spec, name)
 
 
 async def frozen_workflow(core: Core, owner: str, workflow: WorkflowAgent) -> WorkflowAgent:

@@ -1,6 +1,6 @@
 """An agent, and what it sees while it runs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
 from runwell.domain.agent import AgentSpec
@@ -215,6 +215,11 @@ class Agent(Protocol):
         ...
 
     def call_blocking(self, context: SyncContext) -> Any: ...
+
+
+Reach = Callable[[str], Awaitable[Sequence[str]]]
+"""The IP addresses behind a URL that may be connected to, the preferred one first; at least one. Raises
+`AddressRefused`. May be called on any loop."""
 
 
 class AgentCatalog(Protocol):

@@ -40,7 +40,7 @@ class Callbacks(Protocol):
 
     async def rotate(self, secret: SigningSecret, old_until: Instant) -> None:
         """Add a secret; those of the same owner and callback that were valid for longer expire at
-        `old_until`. Two are valid at most: older ones expire at once."""
+        `old_until`. Two are valid at most: older ones expire at once. Raises `CallbackNotFound`."""
         ...
 
     async def first_secret(self, secret: SigningSecret) -> SigningSecret:

@@ -273,8 +273,9 @@ class Agents(Protocol):
         """A worker says which code agents it serves (owner None): add or replace by name."""
         ...
 
-    async def put(self, spec: AgentSpec, now: Instant) -> None:
-        """Add or replace an owner's agent, by owner and name."""
+    async def put(self, spec: AgentSpec, now: Instant) -> bool:
+        """Add an owner's agent, or replace the one with its id. False, and nothing is written, when
+        another of the owner's agents has its name."""
         ...
 
     async def get(self, name: str, owner: str) -> AgentSpec | None:

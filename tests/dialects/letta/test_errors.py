@@ -159,6 +159,8 @@ async def test_a_malformed_user_is_refused_and_a_strange_one_is_not(house: House
         ("/v1/runs?limit=3", "/v1/runs/?limit=3"), ("/v1/agents", "/v1/agents/"),
         ("/v1/health", "/v1/health/"), ("/v1/runs/active/", "/v1/runs/active"),
         ("/v1/runs/run-x/usage/?a=1", "/v1/runs/run-x/usage?a=1"),
+        ("/v1/runs/%C3%BC%3Fx/", "/v1/runs/%C3%BC%3Fx"),
+        ("/v1/runs/x%0D%0ASet-Cookie:a=b/", "/v1/runs/x%0D%0ASet-Cookie%3Aa%3Db"),
     ],
 )  # fmt: skip
 async def test_the_other_slash_is_a_redirect_within_the_mount(house: House, path, location, mount):

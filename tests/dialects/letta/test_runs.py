@@ -1,5 +1,6 @@
 """The Run object, lists of runs, and what a run is made of."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -380,3 +381,21 @@ async def test_a_log_that_was_pruned_is_gone(house: House, monkeypatch):
     assert (await house.client.post(f"/v1/runs/{run.id}/stream", {})).status == 410
     assert (await shown(house, run))["status"] == "completed"
     assert (await house.client.get(f"/v1/runs/{run.id}/steps")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/steps/?model=nobody", "/v1/runs/?stop_reason=error&limit=1"])
+async def test_who_looks_for_what_is_in_no_run_lets_others_have_their_turn(house: House, path):
+    for _ in range(20):
+        await house.fail(await house.claim(await house.submit()), "model_error")
+    turns: list[int] = []
+
+    async def other() -> None:
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    others = asyncio.ensure_future(other())
+    answer = await house.client.get(path)
+    others.cancel()
+    assert (answer.status, answer.json) == (200, [])
+    assert len(turns) > 20

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from runwell.domain.ids import parse_id
 from runwell.domain.principal import Scope
+from tests.support.asgi import AsgiClient
 from tests.support.house import House, a_house
 
 READ, WRITE, AGENTS, ADMIN = Scope.RUNS_READ, Scope.RUNS_WRITE, Scope.AGENTS_WRITE, Scope.ADMIN
@@ -92,6 +94,20 @@ async def test_every_route_wants_a_key(keyed: House, method, path, mount):
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("mount", ["", "/native"])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_a_revoked_key_is_no_key(keyed: House, method, path, mount):
+    client = await keyed.client_of("ann")
+    # So that the server has just seen it.
+    assert (await client.get("/runs")).status == 200
+    (key,) = await keyed.store.keys.all("ann")
+    await keyed.store.keys.revoke(key.id, "ann", keyed.clock.now())
+    keyed.clock.move(1.001)
+    for accept in ("*/*", "text/event-stream"):
+        answer = await client.request(method, mount + path, headers={"accept": accept})
+        assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+
+
 @pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
 @pytest.mark.parametrize("scope", list(Scope))
 async def test_every_route_wants_its_scope(keyed: House, scope, accept):
@@ -124,6 +140,64 @@ async def test_no_owner_sees_anothers(keyed: House):
     for path in ("/runs", "/threads", f"/runs?thread_id={thread}"):
         assert "private" not in (await bob.get(path)).text
     assert (await ann.get(f"/runs/{run}")).json["status"] == "queued"
+
+
+MINE = {"url": "http://public.test/private"}
+
+
+async def anns_things(house: House, ann: AsgiClient) -> dict[str, str]:
+    """One of each kind, by the parameter that names it in a path; all of them say `private`."""
+    thread = (await ann.post("/threads", {"title": "private"})).json["id"]
+    await ann.put("/agents/mine", {"model": "m", "description": "private"})
+    callback = (await ann.post("/callbacks", {**MINE, "description": "private"})).json["id"]
+    trigger = (await ann.post("/triggers", {"agent": "echo", "name": "private"})).json["id"]
+    run = (await ann.post("/runs", {"input": "private", "thread_id": thread, "callbacks": [MINE]})).json["id"]
+    await house.succeed(await house.claim(await house.store.runs.get(parse_id(run))), "private")
+    delivery = (await ann.get("/deliveries")).json["deliveries"][0]["id"]
+    return {
+        "run_id": run, "thread_id": thread, "callback_id": callback, "delivery_id": delivery,
+        "trigger_id": trigger, "name": "mine",
+    }  # fmt: skip
+
+
+BODIES = {
+    "answer": {"answer": 1}, "messages": {"role": "user", "content": "x"}, "PATCH": {}, "PUT": {"model": "m"}
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scopes", [[READ, WRITE, AGENTS], [ADMIN]])
+async def test_whatever_is_named_in_a_path_is_its_owners_alone(keyed: House, scopes):
+    """Every documented route with a parameter, asked by somebody who has every scope it wants."""
+    ann, bob = await keyed.client_of("ann"), await keyed.client_of("bob", scopes)
+    things = await anns_things(keyed, ann)
+    reads = ("/runs", "/threads", "/callbacks", "/triggers", "/deliveries", "/agents")
+    seen = {path: (await ann.get(path)).text for path in reads}
+    tried = 0
+    for path, item in keyed.native_app.openapi()["paths"].items():
+        for method in (word.upper() for word in item):
+            if "{" not in path or "{key_id}" in path or method == "PUT":
+                continue  # keys are the administrators', and PUT makes one of the caller's own
+            body = BODIES.get(path.rpartition("/")[2], BODIES.get(method, ...))
+            for headers in ({}, {"accept": "text/event-stream"}):
+                answer = await bob.request(method, path.format(**things), json=body, headers=headers)
+                assert answer.status == 404, (method, path, answer.text)
+                assert "private" not in answer.text
+                tried += 1
+    assert tried > 40
+    for path in reads:
+        assert "private" not in (await bob.get(path)).text
+        assert (await ann.get(path)).text == seen[path]
+    assert (await bob.post("/deliveries/redeliver", {"status": ["pending"]})).json == {"redelivered": 0}
+    assert (await bob.post("/runs", {"agent": "mine", "input": "x"})).status == 404
+    assert (await bob.put("/agents/own", {"steps": [{"id": "a", "agent": "mine"}]})).status == 422
+    assert (await bob.post("/triggers", {"agent": "mine"})).status == 404
+
+
+async def test_one_owners_idempotency_key_is_no_other_owners(keyed: House):
+    ann, bob = await keyed.client_of("ann"), await keyed.client_of("bob")
+    headers = {"idempotency-key": "k"}
+    ids = [(await who.post("/runs", {"input": "x"}, headers=headers)).json["id"] for who in (ann, bob, ann)]
+    assert ids[0] == ids[2] != ids[1]
 
 
 async def test_admin_reaches_into_no_other_owners_runs(keyed: House):

@@ -271,3 +271,14 @@ async def test_no_owner_sees_anothers(tmp_path: Any) -> None:
         assert len(set(secrets)) == 2
         await house.a_finished_run(owner="bob")
         assert len((await ann.get("/deliveries")).json["deliveries"]) == 1
+
+
+async def test_a_callback_chooses_by_a_hundred_names_at_most(house: House) -> None:
+    """They are looked at in every commit that ends a run."""
+    made_of = await made(house, agents=["echo"] * 200)
+    assert made_of["agents"] == ["echo"]
+    names = [f"agent-{number}" for number in range(101)]
+    assert (await house.client.post("/callbacks", {"url": URL, "agents": names})).status == 422
+    answer = await house.client.patch(f"/callbacks/{made_of['id']}", {"agents": names})
+    assert (answer.status, answer.json["path"]) == (422, "$.agents")
+    assert (await house.client.patch(f"/callbacks/{made_of['id']}", {"agents": names[:100]})).status == 200

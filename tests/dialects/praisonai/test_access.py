@@ -94,6 +94,19 @@ async def test_one_owners_idempotency_key_is_no_other_owners(keyed: House):
     assert ids[0] == ids[2] != ids[1]
 
 
+async def test_a_key_stands_behind_bearer_or_in_its_own_header(keyed: House):
+    secret = await keyed.secret("ann")
+    given: tuple[tuple[dict[str, str], int], ...] = (
+        ({"authorization": f"Bearer {secret}"}, 200),
+        ({"x-api-key": secret}, 200),
+        ({"x-api-key": secret, "authorization": "Basic proxy"}, 200),
+        ({"authorization": secret}, 401),
+        ({"x-api-key": secret, "authorization": "Bearer wrong"}, 401),
+    )
+    for headers, status in given:
+        assert (await keyed.client.get("/api/v1/runs", headers=headers)).status == status, list(headers)
+
+
 async def test_local_mode_refuses_wrong_keys_and_foreign_pages(house: House):
     wrong = house.client.with_headers(authorization="Bearer rw_wrong")
     assert (await wrong.get("/api/v1/runs")).status == 401

@@ -65,3 +65,17 @@ def test_any_text_is_a_role_or_a_sentence(text):
     except BadYaml as refused:
         told = str(refused)
     assert told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "roles: {r: {instructions: '" + "{topic}" * 9_000 + "'}}",
+        "a: &big " + "x" * 30_000 + "\nroles:\n  r:\n    role: R\n    tasks:\n"
+        + "".join(f"      t{number}: &t{number} {{description: *big}}\n" for number in range(600)),
+    ],
+)  # fmt: skip
+def test_a_small_document_does_not_become_huge_instructions(text):
+    assert len(text) < LONGEST
+    with pytest.raises(BadYaml, match="come to more than"):
+        first_role(text, "t" * 1_000)

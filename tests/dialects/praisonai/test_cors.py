@@ -41,6 +41,19 @@ async def test_the_status_read_says_so_too_although_it_is_hot(house: House):
     assert without.headers["vary"] == with_page.headers["vary"] == "Origin"
 
 
+async def test_what_the_front_refuses_depends_on_the_page_too(tmp_path):
+    async with a_house(tmp_path, local_mode=False, max_body=10) as house:
+        client = await house.client_of("ann")
+        answers = [
+            await client.get("/api/v1/runs/run_x"),
+            await house.client.get("/api/v1/runs/run_x"),
+            await client.post("/api/v1/runs", {"prompt": "too long"}),
+            await client.get("/api/v1/runs/run_x/result"),
+        ]
+    assert [answer.status for answer in answers] == [404, 401, 413, 404]
+    assert {answer.headers["vary"] for answer in answers} == {"Origin"}
+
+
 async def test_local_mode_lets_every_page_of_this_machine_read(house: House):
     answer = await house.client.get("/stats", headers={"origin": "http://127.0.0.1:5173"})
     assert answer.headers["access-control-allow-origin"] == "http://127.0.0.1:5173"

@@ -51,6 +51,14 @@ async def test_bodies_have_the_originals_fields_in_its_order(document, name):
     assert list(document["components"]["schemas"][name]["properties"]) == SCHEMAS[name]
 
 
+@pytest.mark.parametrize("name", ["JobSubmitResponse", "JobStatusResponse", "JobResultResponse"])
+async def test_times_are_known_as_times(document, name):
+    fields = document["components"]["schemas"][name]["properties"]
+    for field in (each for each in fields if each.endswith("_at")):
+        kinds = fields[field].get("anyOf", [fields[field]])
+        assert {"type": "string", "format": "date-time"} in kinds, field
+
+
 async def test_it_is_served_under_the_name(house: House):
     answer = await house.client.get("/praisonai/openapi.json")
     assert answer.status == 200

@@ -3,6 +3,7 @@
 import pytest
 
 from runwell.dialects.praisonai.dialect import build_praisonai
+from runwell.dialects.praisonai.requests import session_label
 from runwell.dialects.praisonai.responses import Renderer
 from runwell.dialects.praisonai.words import JobStatus, Kept, job_status, run_statuses, step_of
 from runwell.domain.commands import Cancel
@@ -150,3 +151,13 @@ async def test_an_object_is_a_result_as_it_is(house: House, client: AsgiClient):
         None,
         0.0,
     )
+
+
+async def test_a_deleted_job_leaves_a_typed_nothing_as_in_the_original(house: House, client: AsgiClient):
+    run = await house.a_finished_run()
+    answer = await client.request("DELETE", f"/api/v1/runs/run_{run.id}")
+    assert (answer.status, answer.body, answer.headers["content-type"]) == (204, b"", "application/json")
+
+
+def test_a_label_can_be_kept_by_every_database():
+    assert "\x00" not in session_label("a\x00b") != session_label("ab")

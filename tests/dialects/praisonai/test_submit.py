@@ -182,6 +182,13 @@ async def test_an_empty_webhook_is_none(house: House, url):
     assert (await submitted(house, webhook_url=url)).callbacks == ()
 
 
+async def test_an_agent_that_takes_no_text_refuses_the_prompt(house: House):
+    answer = await post(house, prompt="no number", recipe_name="counter")
+    assert answer.status == 422
+    assert answer.json["detail"][0]["loc"] == ["body", "prompt"]
+    assert (await house.client.get("/api/v1/runs")).json["total"] == 0
+
+
 async def test_a_full_queue_takes_nothing_but_what_it_has(house: House, monkeypatch):
     first = await submitted(house, idempotency_key="k")
 

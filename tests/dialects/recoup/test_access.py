@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from runwell.dialects.recoup.recoup import STRANGERS_BODY
+from runwell.dialects.recoup.requests import MOST_MESSAGES
 from runwell.domain.principal import Scope
 from tests.dialects.recoup.wire import (
     CORS,
@@ -113,6 +115,25 @@ async def test_every_route_wants_its_scope(keyed: House, scope):
         else:
             check_refused(answer, 403)
             assert needed in answer.json["error"]
+
+
+@pytest.mark.parametrize("route", [route for route in BODIES if route[0] != "GET"])
+async def test_the_large_body_of_a_stranger_is_not_read(keyed: House, route):
+    method, path = route
+    for body in (b"[" * (STRANGERS_BODY + 1), b'{"prompt":"' + b"x" * STRANGERS_BODY + b'"}'):
+        answer = await keyed.client.request(method, path.format(**UNKNOWN_IDS), body=body)
+        check_refused(answer, 401, EXACTLY_ONE)
+    client = with_key(keyed.client, await keyed.secret("ann"))
+    answer = await client.request(method, path.format(**UNKNOWN_IDS), body=b"[" * (STRANGERS_BODY + 1))
+    assert answer.status == 400
+
+
+async def test_a_headless_run_brings_no_more_messages_than_are_written_one_by_one(keyed: House):
+    client = with_key(keyed.client, await keyed.secret("ann"))
+    messages = [{"role": "user", "content": "x"}] * (MOST_MESSAGES + 1)
+    answer = await client.post("/api/chat/runs", {"messages": messages})
+    assert answer.status == 400
+    assert answer.json["missing_fields"] == ["messages"]
 
 
 async def test_no_owner_sees_or_touches_anothers(keyed: House):

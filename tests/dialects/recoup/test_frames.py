@@ -307,6 +307,14 @@ def test_usage_is_told_at_the_end_of_each_step_and_adds_up():
     assert last["totalMessageUsage"] == {"inputTokens": 12, "outputTokens": 3, "totalTokens": 15}
 
 
+def test_usage_of_an_agent_without_a_model_is_told_after_its_step():
+    used = UsageCounted(usage=Usage(input_tokens=5, output_tokens=2, model_calls=1), model="m")
+    assert told(used, succeeded("x")) == [
+        "start-step", "text-start", "text-delta x", "text-end", "finish-step", "message-metadata", "finish",
+    ]  # fmt: skip
+    assert told(used, succeeded(None)) == ["message-metadata", "finish"]
+
+
 def test_what_an_earlier_run_said_begins_the_answer_that_goes_on_from_it():
     steps = (
         InheritedStep(key="model", name="model", kind=StepKind.MODEL, output=encode(1), text="before "),

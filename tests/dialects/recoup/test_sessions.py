@@ -88,6 +88,8 @@ async def test_a_session_is_changed(house: House):
     assert (await house.client.get(f"/api/sessions/{session}")).json["session"] == changed
     for body, path in (({"status": "odd"}, ["status"]), ({"linesRemoved": "1"}, ["linesRemoved"])):
         check_refused(await house.client.patch(f"/api/sessions/{session}", body), 400, path=path)
+    halved = await house.client.patch(f"/api/sessions/{session}", {"linesAdded": 1.5})
+    check_refused(halved, 400, "Invalid input: expected int, received number", path=["linesAdded"])
     faulty = await house.client.patch(f"/api/sessions/{session}", body=b"{")
     check_refused(faulty, 400, "Invalid JSON body")
 

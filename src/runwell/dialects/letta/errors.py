@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from typing import Any, assert_never
+from urllib.parse import quote
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -188,7 +189,8 @@ def _http(error: HTTPException, scope: Scope) -> Reply:
 def redirect(path: str, scope: Scope) -> Reply:
     """307 to a path of this server, with the query as it was."""
     query = scope.get("query_string", b"")
-    location = path.encode("utf-8") + (b"?" + query if query else b"")
+    # The path was decoded: what must not stand in a header, or would be read as a query, is not in it.
+    location = quote(path).encode("ascii") + (b"?" + query if query else b"")
     return Reply(307, [(b"location", location)])
 
 

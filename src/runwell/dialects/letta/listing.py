@@ -1,5 +1,6 @@
 """GET /v1/runs/: which runs, told by what this API shows of them."""
 
+import asyncio
 from dataclasses import dataclass
 
 from runwell.dialects.letta.endings import STATUSES, status_of, stop_reason_of
@@ -108,6 +109,8 @@ async def runs_of(core: Core, owner: str, wanted: Wanted, page: Page) -> list[Ru
         if complete:
             break
         lower, upper = (lower, found[-1].id) if older else (found[0].id, upper)
+        # What is wanted may be none of many runs, and others are waiting.
+        await asyncio.sleep(0)
     chosen = newest_first[: page.limit] if older else newest_first[-page.limit :]
     return chosen if page.order == "desc" else chosen[::-1]
 

@@ -4,6 +4,7 @@ Letta's own server turns them around on some lists, and its client's pager then 
 mean what its documentation says, everywhere.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -116,6 +117,8 @@ class Walk(Generic[T]):
                 runs.reverse()
             for run in runs:
                 yield run
+                # What is looked for may be in none of many runs, and others are waiting.
+                await asyncio.sleep(0)
             if len(runs) < RUNS_AT_ONCE:
                 return
             edge = runs[-1].id

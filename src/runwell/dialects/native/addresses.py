@@ -1,10 +1,10 @@
-"""Looks at the addresses of callbacks while whoever gave them still listens."""
+"""Looks at the addresses of callbacks and models while whoever gave them still listens."""
 
 import asyncio
 from collections.abc import Iterable
 
 from runwell.dialects.dialect import Services
-from runwell.domain.errors import AddressFault, AddressRefused
+from runwell.domain.errors import AddressFault, AddressRefused, InvalidInput
 
 
 async def check_addresses(services: Services, urls: Iterable[str], *, must_resolve: bool = False) -> None:
@@ -23,3 +23,15 @@ async def check_addresses(services: Services, urls: Iterable[str], *, must_resol
             continue
         if isinstance(found, BaseException):
             raise found
+
+
+async def check_base_url(services: Services, base_url: str) -> None:
+    """Raise `InvalidInput` for the address of a model that an agent made through the API may not name.
+
+    One that has no address now is looked at again before each request.
+    """
+    try:
+        await services.check_address(base_url)
+    except AddressRefused as error:
+        if error.fault is not AddressFault.UNRESOLVABLE:
+            raise InvalidInput("$.base_url", error.fault.said, error.hint) from error

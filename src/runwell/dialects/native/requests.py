@@ -126,18 +126,20 @@ class PutAgent(msgspec.Struct, forbid_unknown_fields=True):
     tools: list[Name] = []
     steps: Annotated[list[PutStep], Meta(min_length=1, max_length=100)] | None = None
 
-    def definition(self) -> ModelAgent | WorkflowAgent:
-        """Raises `InvalidJson` for text that cannot be stored, `InvalidInput` for an agent of nothing."""
+    def definition(self, *, public_only: bool) -> ModelAgent | WorkflowAgent:
+        """`public_only`: see `ModelAgent`. Raises `InvalidJson` for text that cannot be stored,
+        `InvalidInput` for an agent of nothing."""
         json_gate.check(msgspec.to_builtins(self))
-        model = None if self.model is None else self._asking(self.model)
+        model = None if self.model is None else self._asking(self.model, public_only)
         if self.steps is not None:
             self._check_settings(self.steps)
-            return WorkflowAgent(steps=tuple(self._step(step) for step in self.steps), model=model)
+            steps = tuple(self._step(step, public_only) for step in self.steps)
+            return WorkflowAgent(steps=steps, model=model)
         if model is None:
             raise InvalidInput("$.model", "is missing", "An agent is made of a `model`, or of `steps`.")
         return model
 
-    def _asking(self, model: str) -> ModelAgent:
+    def _asking(self, model: str, public_only: bool) -> ModelAgent:
         return ModelAgent(
             model=model,
             instructions=self.instructions,
@@ -146,15 +148,16 @@ class PutAgent(msgspec.Struct, forbid_unknown_fields=True):
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             tools=tuple(self.tools),
+            public_only=public_only and self.base_url is not None,
         )
 
-    def _step(self, step: PutStep) -> WorkflowStep:
+    def _step(self, step: PutStep, public_only: bool) -> WorkflowStep:
         return WorkflowStep(
             id=step.id,
             name=step.id if step.name is None else step.name,
             prompt=step.prompt,
             agent=step.agent,
-            model=None if step.model is None else self._asking(step.model),
+            model=None if step.model is None else self._asking(step.model, public_only),
             tools=tuple(step.tools),
             depends_on=None if step.depends_on is None else tuple(step.depends_on),
         )

@@ -12,6 +12,9 @@ import yaml  # type: ignore[import-untyped]
 
 LONGEST = 64 * 1_024
 """Characters of a document."""
+LONGEST_SAID = 1_024 * 1_024
+"""Characters of instructions: aliases and `{topic}` can make them far longer than the document."""
+TOPIC = "{topic}"
 
 
 class BadYaml(Exception):
@@ -38,8 +41,10 @@ def first_role(text: str, topic: str) -> Role:
     said = _instructions(role)
     if not said:
         raise BadYaml("its first role has neither instructions, nor a role, a backstory and a goal")
-    said = said.replace("{topic}", _text(document, "topic") or topic)
-    return Role(_fit(named), said, _model(role))
+    topic = _text(document, "topic") or topic
+    if len(said) + said.count(TOPIC) * len(topic) > LONGEST_SAID:
+        raise BadYaml(f"its first role's instructions come to more than {LONGEST_SAID:,} characters")
+    return Role(_fit(named), said.replace(TOPIC, topic), _model(role))
 
 
 def _document(text: str) -> Mapping[str, Any]:
@@ -86,6 +91,8 @@ def _instructions(role: Mapping[str, Any]) -> str:
                 parts.append(_text(task, "description"))
                 if expected := _text(task, "expected_output"):
                     parts.append(f"Expected output: {expected}")
+    if sum(map(len, parts)) > LONGEST_SAID:
+        raise BadYaml(f"its first role's instructions come to more than {LONGEST_SAID:,} characters")
     return "\n\n".join(part for part in parts if part)
 
 

@@ -1,8 +1,13 @@
 """The bodies of answers. Fields are in the original's order, and all are always there."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from runwell.domain.json_gate import Json
+
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
 
 class JobSubmitResponse(msgspec.Struct, frozen=True):
@@ -10,7 +15,7 @@ class JobSubmitResponse(msgspec.Struct, frozen=True):
 
     job_id: str
     status: str
-    created_at: str
+    created_at: Time
     poll_url: str
     stream_url: str
 
@@ -30,9 +35,9 @@ class JobStatusResponse(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     status: str
     progress: JobProgress
-    created_at: str
-    started_at: str | None
-    completed_at: str | None
+    created_at: Time
+    started_at: Time | None
+    completed_at: Time | None
     agent_id: str | None
     run_id: str | None
     session_id: str | None
@@ -48,9 +53,9 @@ class JobResultResponse(msgspec.Struct, frozen=True, kw_only=True):
     result: Json
     result_url: str | None
     metrics: dict[str, float] | None
-    created_at: str
-    started_at: str | None
-    completed_at: str | None
+    created_at: Time
+    started_at: Time | None
+    completed_at: Time | None
     duration_seconds: float | None
     error: str | None
 
@@ -71,7 +76,7 @@ class Webhook(msgspec.Struct, frozen=True):
     status: str
     result: Json
     error: str | None
-    completed_at: str | None
+    completed_at: Time | None
     duration_seconds: float | None
 
 

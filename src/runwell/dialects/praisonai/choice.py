@@ -53,7 +53,7 @@ async def choose(core: Core, owner: str, wanted: JobSubmitRequest, root: str) ->
     if wanted.recipe_name:
         return await _recipe(core, owner, wanted.recipe_name)
     if wanted.agent_yaml:
-        return _inline(core, wanted.agent_yaml, wanted.prompt, "agent_yaml", None)
+        return await _inline(core, wanted.agent_yaml, wanted.prompt, "agent_yaml", None)
     if wanted.agent_file and file is not None:
         return await _file(core, owner, wanted.agent_file, file, wanted.prompt)
     return Choice()
@@ -87,7 +87,7 @@ async def _file(core: Core, owner: str, given: str, file: Path, prompt: str) -> 
         return refused(f"[Errno {error.errno}] {error.strerror}: {given!r}", agent_id=agent_id)
     except UnicodeDecodeError:
         return refused(f"agent_file {given!r} cannot be used: it is not UTF-8", agent_id=agent_id)
-    return _inline(core, text, prompt, f"agent_file {given!r}", agent_id)
+    return await _inline(core, text, prompt, f"agent_file {given!r}", agent_id)
 
 
 def _inside(root: str, given: str) -> Path:
@@ -115,11 +115,12 @@ def _read(path: Path) -> str:
         os.close(descriptor)
 
 
-def _inline(core: Core, text: str, prompt: str, what: str, agent_id: str | None) -> Choice:
+async def _inline(core: Core, text: str, prompt: str, what: str, agent_id: str | None) -> Choice:
     """The first role as an agent of this one run. Where no model is configured, the default agent
     answers, and of the role only the name is left."""
     try:
-        role = first_role(text, prompt)
+        # Beside the loop: the reader takes up to a second, which others need not wait.
+        role = await asyncio.to_thread(first_role, text, prompt)
         json_gate.check(role.instructions)
     except (BadYaml, InvalidJson) as error:
         return refused(f"{what} cannot be used: {error}", agent_id=agent_id)

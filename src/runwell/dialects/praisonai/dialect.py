@@ -53,4 +53,4 @@ def build_praisonai(services: Services) -> Dialect:
 
     hot = (HotRoute("GET", "/api/v1/runs/{job_id}", ReadJob(jobs)),)
     bodies = {FORMAT: webhook}
-    return Dialect("praisonai", app, hot, errors.refuse, own_cors=True, callback_bodies=bodies)
+    return Dialect("praisonai", app, hot, errors.refuse_outside, own_cors=True, callback_bodies=bodies)

@@ -33,6 +33,8 @@ from runwell.domain.errors import (
 )
 
 JSON = (b"content-type", b"application/json")
+VARY = (b"vary", b"Origin")
+"""On every answer: which pages may read it depends on which of them asked."""
 
 
 class JobNotFound(NotFound):
@@ -133,6 +135,12 @@ def refuse(error: Exception, scope: Scope) -> Reply:
     return Reply(500, [JSON], _body(detail="Internal Server Error"))
 
 
+def refuse_outside(error: Exception, scope: Scope) -> Reply:
+    """The same for what is answered without the app, whose middleware adds `Vary` to its own."""
+    reply = refuse(error, scope)
+    return reply._replace(headers=[*reply.headers, VARY])
+
+
 def _domain(error: RunwellError) -> Reply:
     status, headers = status_of(error), [JSON]
     if status == 401:
@@ -160,7 +168,9 @@ def _fault_of(error: RunwellError) -> dict[str, Any]:
     path, sentence = "$", error.message
     if isinstance(error, InvalidInput | InvalidJson):
         path, sentence = error.path, error.message.removeprefix(f"{error.path}: ")
-    location = ["body", *path.removeprefix("$").strip(".").split(".")]
+    # What an agent refuses is its input, which is the prompt.
+    root = ["body", "prompt"] if isinstance(error, InvalidInput) else ["body"]
+    location = [*root, *path.removeprefix("$").strip(".").split(".")]
     fault = _value_error([part for part in location if part], sentence, None)
     return {**fault, "hint": error.hint} if error.hint else fault
 

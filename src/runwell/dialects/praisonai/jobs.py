@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Scope as AsgiScope
 
 from runwell.dialects.dialect import Services
-from runwell.dialects.exchange import Reply, bearer_or_key
+from runwell.dialects.exchange import Reply
 from runwell.dialects.praisonai.bodies import JobStatusResponse
 from runwell.dialects.praisonai.errors import JSON, JobNotFound
 from runwell.dialects.praisonai.responses import PRIVATE, Renderer, seconds
@@ -34,7 +34,7 @@ class Jobs:
 
     def admit(self, headers: dict[bytes, bytes], scope: Scope) -> Awaitable[Principal]:
         """The caller, who has `scope`: see `Authenticator.admit`."""
-        return self.services.authenticator.admit(bearer_or_key(headers), scope)
+        return self.services.authenticator.admit(credential_of(headers), scope)
 
     async def find(self, owner: str, job_id: str) -> Run:
         """Raises `JobNotFound`, also for what is no id: ids are opaque here."""
@@ -56,6 +56,18 @@ class Jobs:
         position = await self.position(run) if run.status is RunStatus.QUEUED else None
         body = self.render.status(run, position, self.core.clock.now())
         return Reply(status, [JSON, PRIVATE], body)
+
+
+def credential_of(headers: dict[bytes, bytes]) -> str | None:
+    """That of `Authorization: Bearer …`; without a bearer that of `X-API-Key`. None where neither header is
+    there: an `Authorization` of any other kind is a wrong credential."""
+    scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer":
+        return bearer.strip().decode("latin-1")
+    key = headers.get(b"x-api-key")
+    if key is not None:
+        return key.strip().decode("latin-1")
+    return "" if b"authorization" in headers else None
 
 
 def jobs_of(request: Request) -> Jobs:

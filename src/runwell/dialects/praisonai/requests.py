@@ -60,8 +60,9 @@ class JobSubmitRequest(BaseModel):
 
 
 def shortened(text: str) -> str:
-    """The text, or what is unique for it."""
-    if len(text) <= LONGEST_KEPT:
+    """The text, or what is unique for it and can be kept: a query may bring a NUL, which not every
+    database takes."""
+    if len(text) <= LONGEST_KEPT and "\x00" not in text:
         return text
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 

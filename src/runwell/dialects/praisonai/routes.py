@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from runwell.dialects.exchange import Call, Reply, as_response
 from runwell.dialects.praisonai import bodies, stream, submit
-from runwell.dialects.praisonai.errors import BadStatus, JobComplete, JobNotComplete
+from runwell.dialects.praisonai.errors import JSON, VARY, BadStatus, JobComplete, JobNotComplete
 from runwell.dialects.praisonai.jobs import Jobs, base_of, caller_of, jobs_of
 from runwell.dialects.praisonai.load import Load
 from runwell.dialects.praisonai.requests import JobSubmitRequest, session_label
@@ -38,7 +38,7 @@ class ReadJob:
             return None
         caller = await self._jobs.admit(call.headers, Scope.RUNS_READ)
         reply = await self._jobs.status_reply(await self._jobs.find(caller.owner, call.param))
-        reply.headers.append((b"vary", b"Origin"))
+        reply.headers.append(VARY)
         return reply
 
 
@@ -138,7 +138,7 @@ async def delete_job(request: Request, job_id: str) -> Response:
     jobs, owner = jobs_of(request), caller_of(request).owner
     run = await jobs.find(owner, job_id)
     await control.delete(jobs.core, owner, run.id)
-    return as_response(Reply(204, []))
+    return as_response(Reply(204, [JSON]))  # the original names a type for nothing, too
 
 
 async def health_check(request: Request) -> Response:

@@ -230,7 +230,8 @@ class TurnFrames(FrameWriter):
         return [] if self._in_step else self._next_step()
 
     def _next_step(self) -> list[bytes]:
-        told = self._finish_step()
+        # What was used before the first step is told at the end of it.
+        told = self._finish_step() if self._in_step else []
         self._in_step = True
         return [*told, frame("start-step")]
 

@@ -1,5 +1,6 @@
 """What was said in a chat, in order: the messages of its thread, and what ended runs made of them."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ async def history(core: Core, owner: str, thread_id: str) -> list[UiMessage]:
     runs = {run.id: run for run in await _runs(core, owner, thread_id)}
     told: list[UiMessage] = []
     for entry in in_order(messages, runs):
+        # A long chat is much to tell, and others are waiting.
+        await asyncio.sleep(0)
         shown = await _shown(core, thread_id, entry)
         if shown is not None:
             told.append(shown)

@@ -18,6 +18,8 @@ UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
 LONGEST_INDEX = 15
 """Digits of `startIndex`; no log has more frames."""
 LONGEST_TITLE = 500
+MOST_MESSAGES = 500
+"""Of a headless run: each is written to its chat by itself."""
 STATUSES = ("running", "completed", "failed", "archived")
 
 
@@ -77,6 +79,8 @@ def read_start(body: bytes) -> StartRun:
         messages = [{"role": "user", "parts": [{"type": "text", "text": prompt}]}]
     kept = ui_messages(messages or [])
     asked_by_user(kept)
+    if len(kept) > MOST_MESSAGES:
+        raise invalid(f"messages must have at most {MOST_MESSAGES} entries", "messages")
     return StartRun(kept, model, artist_id, account_id, organization_id)
 
 
@@ -263,7 +267,8 @@ def _count(given: Object, name: str) -> int | None:
         return None
     value = given[name]
     if isinstance(value, bool) or not isinstance(value, int):
-        raise invalid(f"Invalid input: expected number, received {_kind(value)}", name)
+        expected = "int" if isinstance(value, float) else "number"
+        raise invalid(f"Invalid input: expected {expected}, received {_kind(value)}", name)
     return value
 
 

@@ -67,7 +67,8 @@ class AddRun(Job[Added]):
     def run(self, transaction: Transaction) -> Added:
         run, now = self._run, self._now
         if self._idempotency is not None and (earlier := self._earlier(transaction, self._idempotency)):
-            self.signals = ()
+            # What this one would have begun with is not how that one began.
+            self.signals, self.first_event = (), None
             return Added(earlier, True)
         ended = self._ending.guard(transaction) if self._ending is not None else None
         thread = self._thread(transaction) if run.thread_id is not None else None

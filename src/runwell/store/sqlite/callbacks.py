@@ -123,6 +123,10 @@ class RotateSecret(Job[None]):
         self._old_until = old_until
 
     def run(self, transaction: Transaction) -> None:
+        owner, callback_id = self._holder
+        if callback_id and transaction.one(_GET, (callback_id, owner)) is None:
+            # It was deleted meanwhile; with a secret its deliveries would be posted all the same.
+            raise CallbackNotFound(callback_id.hex())
         transaction.run(_DROP_OLDER, self._holder)
         transaction.run(_EXPIRE, (self._old_until, *self._holder))
         transaction.run(_ADD_SECRET, self._values)

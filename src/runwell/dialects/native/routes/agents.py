@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from runwell.dialects.exchange import Reply, as_response
 from runwell.dialects.native import bodies, requests
+from runwell.dialects.native.addresses import check_base_url
 from runwell.dialects.native.native import ReadsRuns, WritesAgents, native_of
 from runwell.dialects.native.openapi import Answer, Operation
 from runwell.dialects.native.responses import agent
@@ -47,7 +48,11 @@ async def put_agent(request: Request, name: NewName, caller: WritesAgents) -> Re
     """
     native = native_of(request)
     wanted = requests.parse(await request.body(), requests.PUT_AGENT)
-    match wanted.definition():
+    # In local mode whoever asks is the one who started the server.
+    public_only = not native.services.authenticator.local_mode
+    if public_only and wanted.base_url is not None:
+        await check_base_url(native.services, wanted.base_url)
+    match wanted.definition(public_only=public_only):
         case ModelAgent() as model:
             put = agents.put_agent(native.core, caller.owner, name, model, wanted.description)
         case WorkflowAgent() as steps:

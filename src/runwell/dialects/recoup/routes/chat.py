@@ -41,8 +41,7 @@ class ChatRoutes:
         The run outlives this connection: go on at `/api/chat/{chatId}/stream?startIndex=` with the number
         of frames that came.
         """
-        wanted = read_send(await call.body())
-        caller = await self._recoup.writer(call)
+        wanted, caller = await self._recoup.written(call, read_send)
         chat = await self._recoup.chats.chat_in(caller.owner, wanted.session_id, wanted.chat_id)
         # Before the run is there: one that cannot be watched must not be started.
         self._recoup.services.closing.admit_stream(caller.who)

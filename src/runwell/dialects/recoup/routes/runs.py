@@ -27,9 +27,7 @@ class RunRoutes:
         It gets a chat of its own: watch it at `/api/chat/{chatId}/stream`, read what was said under
         `/api/sessions/{sessionId}/chats/{chatId}`.
         """
-        # The original looks at the body before it looks at who sends it.
-        wanted = read_start(await call.body())
-        caller = await self._recoup.writer(call)
+        wanted, caller = await self._recoup.written(call, read_start)
         check_account(caller.owner, wanted.account_id)
         check_organization(wanted.organization_id)
         run, session = await self._recoup.turns.start(caller.owner, wanted)

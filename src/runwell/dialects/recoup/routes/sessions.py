@@ -27,8 +27,8 @@ class SessionRoutes:
 
     async def create_session(self, call: Call) -> Reply:
         """Make a session with a first chat."""
-        wanted = read_session(await call.body())
-        owner = (await self._recoup.writer(call)).owner
+        wanted, caller = await self._recoup.written(call, read_session)
+        owner = caller.owner
         check_organization(wanted.organization_id)
         id, note = await self._chats.make_session(owner, wanted.title, wanted.artist_id)
         chat = await self._chats.make_chat(owner, id)
@@ -42,8 +42,8 @@ class SessionRoutes:
 
     async def update_session(self, call: Call) -> Reply:
         """Change a session."""
-        wanted = read_session_patch(await call.body())
-        owner = (await self._recoup.writer(call)).owner
+        wanted, caller = await self._recoup.written(call, read_session_patch)
+        owner = caller.owner
         id, note = await self._chats.session(owner, call.param)
         given = {name: value for name, value in wanted._asdict().items() if value is not None}
         changed = await self._chats.change_session(owner, id, replace(note, **given))
@@ -58,8 +58,8 @@ class SessionRoutes:
 
     async def create_chat(self, call: Call) -> Reply:
         """Make a chat in a session; with an `id` of the caller's choice, the same one each time."""
-        wanted = read_new_chat(await call.body())
-        owner = (await self._recoup.writer(call)).owner
+        wanted, caller = await self._recoup.written(call, read_new_chat)
+        owner = caller.owner
         id, _ = await self._chats.session(owner, call.param)
         chat = await self._chats.make_chat(owner, id, id=wanted)
         return json_reply(bodies.ChatShown(chat=chat_body(chat)))
@@ -78,8 +78,8 @@ class SessionRoutes:
 
     async def update_chat(self, call: Call) -> Reply:
         """Change a chat's title or model."""
-        wanted = read_chat_patch(await call.body())
-        owner = (await self._recoup.writer(call)).owner
+        wanted, caller = await self._recoup.written(call, read_chat_patch)
+        owner = caller.owner
         chat, note = await self._chat(owner, call)
         model = wanted.model_id if wanted.model_id is not None else note.model
         changed = await self._chats.change_chat(owner, chat, replace(note, model=model), wanted.title)
