@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from runwell.agents.catalogue import Catalog
@@ -24,13 +24,13 @@ from runwell.config import Settings
 from runwell.dialects.dialect import Options, Services
 from runwell.dispatch.local import LocalDispatcher
 from runwell.domain.errors import Invalid
-from runwell.domain.instant import Instant
+from runwell.domain.instant import Instant, after
 from runwell.domain.prices import Prices
 from runwell.engine.audit import Finding, audit
 from runwell.engine.core import Core, Limits
 from runwell.engine.models import Models
 from runwell.engine.queue_limit import QueueLimit
-from runwell.ports.agent import Agent
+from runwell.ports.agent import Agent, Reach
 from runwell.ports.clock import Clock
 from runwell.ports.signals import SignalKind
 from runwell.ports.store import Store
@@ -76,7 +76,8 @@ class Machine:
         self.signals = LocalSignals()
         self.transitions = Transitions()
         self.store: Store = observed(database.store(self.signals.publish), self.transitions)
-        self.catalog = Catalog(agents)
+        self.guard = AddressGuard(settings.callbacks_allow)
+        self.catalog = Catalog(agents, _reach_of(self.guard))
         limits = Limits(model_keys=frozenset(settings.model_keys))
         queue = QueueLimit(settings.max_queue)
         self.core = Core(
@@ -135,6 +136,13 @@ class Machine:
         self._unlisten()
         self.loops.stop()
         await self.store.close()
+
+
+def _reach_of(guard: AddressGuard) -> Reach:
+    async def reach(url: str) -> Sequence[str]:
+        return (await guard.resolve(url)).addresses
+
+    return reach
 
 
 @asynccontextmanager
@@ -202,7 +210,7 @@ async def serve(settings: Settings) -> None:
         rate_limit = RateLimit(settings.rate_limit, seconds=60)
         authenticator = Authenticator(running.store, running.clock, local_mode=local, rate_limit=rate_limit)
         accounts = Accounts(running.store, running.clock, signup_open=settings.signup_open)
-        guard = AddressGuard(settings.callbacks_allow)
+        guard = running.guard
         root = settings.praisonai_agent_root
         options = Options(
             settings.flowyble_rate, root, settings.concurrency, settings.origins,
@@ -242,7 +250,7 @@ async def _announce(http: Server, running: Machine, settings: Settings, local: b
 
 
 async def audit_all(settings: Settings) -> AsyncIterator[tuple[str, list[Finding]]]:
-    """Every run with what is wrong with its log; beside a running server too."""
+    """Every run with what is wrong with its log or its deliveries; beside a running server too."""
     async with open_store(settings) as store:
-        async for found in audit(store):
+        async for found in audit(store, after(SystemClock().now(), -settings.keep_deliveries)):
             yield found

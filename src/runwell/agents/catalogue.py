@@ -11,7 +11,7 @@ from runwell.agents.workflow.cast import Crew
 from runwell.agents.workflow.runner import WorkflowRunner
 from runwell.domain.agent import AgentSpec, ModelAgent, Refused, ServedBy, WorkflowAgent, read_definition
 from runwell.domain.json_gate import Json
-from runwell.ports.agent import Agent
+from runwell.ports.agent import Agent, Reach
 
 
 class Catalog:
@@ -21,8 +21,10 @@ class Catalog:
     workflow with a step that nobody here can do.
     """
 
-    def __init__(self, agents: Iterable[Agent]) -> None:
+    def __init__(self, agents: Iterable[Agent], reach: Reach | None = None) -> None:
+        """`reach` is for agents made through the API, see `ModelRunner`."""
         given = list(agents)
+        self._reach = reach
         self._tools = {
             one.spec.name: one for one in given if isinstance(one, PythonAgent) and one.spec.kind == "tool"
         }
@@ -53,7 +55,7 @@ class Catalog:
             case Refused() as refused:
                 return RefusingAgent(name, refused)
             case ModelAgent() as made:
-                return ModelRunner(name, made, tools=self._tools)
+                return ModelRunner(name, made, tools=self._tools, reach=self._reach)
             case WorkflowAgent() as steps:
                 return WorkflowRunner(name, steps, crew=self._crew)
             case never:
@@ -68,7 +70,7 @@ class Catalog:
         """Who can do a workflow's steps: all but other workflows."""
         agents = {name: one for name, one in self._agents.items() if not isinstance(one, WorkflowRunner)}
         default = next((name for name, one in agents.items() if one.spec.kind != "tool"), None)
-        return Crew(agents, self._tools, default, frozenset(self._agents.keys() - agents.keys()))
+        return Crew(agents, self._tools, default, frozenset(self._agents.keys() - agents.keys()), self._reach)
 
     def _with_tools(self, agent: ModelRunner) -> ModelRunner:
         for tool in agent.definition.tools:

@@ -17,7 +17,7 @@ from runwell.domain.ids import id_of_name
 from runwell.domain.json_gate import JsonValue
 from runwell.domain.prompt import prompt_of
 from runwell.domain.run import Reason
-from runwell.ports.agent import AgentFailed, Context, SyncContext
+from runwell.ports.agent import AgentFailed, Context, Reach, SyncContext
 
 KIND = "model"
 
@@ -25,7 +25,8 @@ Tools = Mapping[str, PythonAgent[..., Any]]
 
 
 class ModelRunner:
-    """An `Agent` made of a `ModelAgent`. `tools` are the functions served with kind `tool`, by name."""
+    """An `Agent` made of a `ModelAgent`. `tools` are the functions served with kind `tool`, by name.
+    `reach` finds the addresses for a definition that is `public_only`; without it such a one fails."""
 
     def __init__(
         self,
@@ -36,8 +37,10 @@ class ModelRunner:
         timeout: float | None = None,
         concurrency: int | None = None,
         tools: Tools | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self.definition = definition
+        self.reach = reach
         self.tools: Tools = tools or {}
         self.spec = AgentSpec(
             id=id_of_name(name),

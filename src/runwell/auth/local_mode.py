@@ -67,10 +67,18 @@ def origin_allowed(origin: str, allowed: frozenset[str]) -> bool:
     return normal in allowed or is_loopback(normal.partition("://")[2])
 
 
-def fault(hosts: list[str], origins: list[str], allowed: frozenset[str]) -> str | None:
+def fault(
+    hosts: list[str],
+    origins: list[str],
+    allowed: frozenset[str],
+    sites: Iterable[str] = (),
+    modes: Iterable[str] = (),
+) -> str | None:
     """Why a request with these `Host` and `Origin` headers is refused; None when it may enter.
 
-    Every header of the name counts: which of two a server behind would take is anybody's guess.
+    Every header of the name counts: which of two a server behind would take is anybody's guess. `sites`
+    and `modes` are `Sec-Fetch-Site` and `Sec-Fetch-Mode`: a picture or a script that a foreign page asks
+    for has no `Origin`, and could hold streams open. A link that somebody follows is let in.
     """
     if not hosts:
         return "The request names no Host"
@@ -80,4 +88,11 @@ def fault(hosts: list[str], origins: list[str], allowed: frozenset[str]) -> str 
     for origin in origins:
         if not origin_allowed(origin, allowed):
             return f"Origin {origin[:100]!r} is neither this machine nor in RUNWELL_ORIGINS"
+    if not origins and "cross-site" in sites and "navigate" not in modes:
+        return "Sec-Fetch-Site says that another site's page asks"
     return None
+
+
+def is_loopback_address(address: str) -> bool:
+    """Whether a client's address, as the server sees it or a proxy told it, is this machine's."""
+    return is_loopback(f"[{address}]" if ":" in address else address)

@@ -15,7 +15,8 @@ class ModelAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `model` is a provider-prefixed name (`openai:gpt-5`, `anthropic:…`) or any name when `base_url`
     points at an OpenAI-compatible server. `api_key_env` names the environment variable that holds
     the key: the key itself is never stored. `tools` are names of agents served with kind `tool`.
-    `inline`: it came with the request of one run and is nobody's by name.
+    `inline`: it came with the request of one run and is nobody's by name. `public_only`: whoever named
+    `base_url` may not make the server reach its own network, so each connection's address is checked.
     """
 
     model: str
@@ -26,6 +27,7 @@ class ModelAgent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_tokens: int | None = None
     tools: tuple[str, ...] = ()
     inline: bool = False
+    public_only: bool = False
 
 
 class WorkflowStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -112,6 +112,20 @@ class AddressFault(StrEnum):
     RESTRICTED = "restricted"
     """It is, or its name resolves to, an address that is not on the public Internet."""
 
+    @property
+    def said(self) -> str:
+        """What is wrong with a URL, to stand behind what it is called."""
+        return _SAID[self]
+
+
+_SAID = {
+    AddressFault.SCHEME: "does not begin with http:// or https://",
+    AddressFault.MALFORMED: "is no URL that is called",
+    AddressFault.LOOPBACK: "points to this machine",
+    AddressFault.UNRESOLVABLE: "names a host without an address",
+    AddressFault.RESTRICTED: "points to an address that is not on the public Internet",
+}
+
 
 class AddressRefused(Invalid):
     """Nothing is posted to this URL. The message never holds its path or query, which may be secret."""
@@ -137,13 +151,19 @@ class RunNotFound(NotFound):
         )
 
 
+MOST_NAMED = 20
+"""How many names a hint has."""
+
+
 class AgentNotFound(NotFound):
     """`known` are the names that would have worked."""
 
     code = "agent_not_found"
 
     def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
-        hint = f"This server knows: {', '.join(known)}." if known else "GET /agents lists the agents."
+        # An owner may have made thousands, and the hint is in every refusal.
+        named = ", ".join(known[:MOST_NAMED]) + (", …" if len(known) > MOST_NAMED else "")
+        hint = f"This server knows: {named}." if known else "GET /agents lists the agents."
         super().__init__(f"There is no agent {name[:80]!r}", hint)
 
 

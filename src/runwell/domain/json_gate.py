@@ -26,32 +26,62 @@ NULL = Json(b"null")
 EMPTY = Json(b"{}")
 
 
-def check(value: object, path: str = "$", depth: int = 0) -> None:
+LONGEST_SHOWN = 80
+"""Characters of a key in the path to a fault."""
+
+_Fault = tuple[str, list[str]]
+"""What is wrong, and the path to it, its last part first."""
+
+
+def check(value: object, path: str = "$") -> None:
     """Raise `InvalidJson` at the first fault in `value`; plain JSON types only."""
+    found = _fault(value, 0)
+    if found is not None:
+        fault, parts = found
+        raise InvalidJson(path + "".join(reversed(parts)), fault)
+
+
+def _fault(value: object, depth: int) -> _Fault | None:
+    # The path is put together on the way back from a fault: one for each item would take hours for a
+    # document with one long key above many items.
     if isinstance(value, str):
-        if found := _UNSTORABLE.search(value):
-            raise InvalidJson(path, "a NUL character" if found[0] == "\x00" else "a lone surrogate")
-    elif value is None or isinstance(value, bool):
-        return
-    elif isinstance(value, int):
-        if not _INT_MIN <= value <= _INT_MAX:
-            raise InvalidJson(path, "an integer beyond 64 bits")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidJson(path, "NaN and infinities are not JSON")
-    elif depth >= MAX_DEPTH:
-        raise InvalidJson(path, f"nested deeper than {MAX_DEPTH} levels")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise InvalidJson(path, f"a key that is no string: {key!r}")
-            check(key, path, depth + 1)
-            check(item, f"{path}.{key}", depth + 1)
-    elif isinstance(value, list | tuple):
+        return _unstorable(value)
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return None if _INT_MIN <= value <= _INT_MAX else ("an integer beyond 64 bits", [])
+    if isinstance(value, float):
+        return None if math.isfinite(value) else ("NaN and infinities are not JSON", [])
+    if depth >= MAX_DEPTH:
+        return f"nested deeper than {MAX_DEPTH} levels", []
+    if isinstance(value, dict):
+        return _in_object(value, depth + 1)
+    if isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            check(item, f"{path}[{index}]", depth + 1)
-    else:
-        raise InvalidJson(path, f"{type(value).__name__} is not a JSON type")
+            if (found := _fault(item, depth + 1)) is not None:
+                found[1].append(f"[{index}]")
+                return found
+        return None
+    return f"{type(value).__name__} is not a JSON type", []
+
+
+def _in_object(value: dict[object, object], depth: int) -> _Fault | None:
+    for key, item in value.items():
+        if not isinstance(key, str):
+            return f"a key that is no string: {key!r}", []
+        if (found := _unstorable(key)) is not None:
+            return found
+        if (found := _fault(item, depth)) is not None:
+            found[1].append(f".{key[:LONGEST_SHOWN]}")
+            return found
+    return None
+
+
+def _unstorable(text: str) -> _Fault | None:
+    found = _UNSTORABLE.search(text)
+    if found is None:
+        return None
+    return "a NUL character" if found[0] == "\x00" else "a lone surrogate", []
 
 
 def encode(value: object) -> Json:

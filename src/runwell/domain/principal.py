@@ -38,7 +38,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """The caller of one request. `via` says how it was known: `local`, `key`."""
+    """The caller of one request. `via` says how it was known: `local`, `key`, `session`."""
 
     owner: str
     scopes: frozenset[Scope]

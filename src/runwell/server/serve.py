@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runwell.stream.presence import Closing
 
@@ -17,6 +18,35 @@ KEEP_ALIVE = 75
 """Seconds; longer than the minute that load balancers keep idle connections, so that they close first."""
 GRACE = 10
 """Seconds that requests under way get once the long ones have been told."""
+
+
+MOST_OVERHEAD = 128 * 1024
+"""Bytes that may come without becoming a request or a part of its body: of a head, mostly."""
+
+
+class BoundedHeads(HttpToolsProtocol):
+    """HTTP whose heads, trailers and chunk extensions have an end: the parser keeps them until they
+    have, and anybody may send one."""
+
+    _overhead = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._overhead += len(data)
+        super().data_received(data)
+        if self._overhead > MOST_OVERHEAD and not self.transport.is_closing():
+            self.send_400_response("The head of this request is too large.")
+
+    def on_headers_complete(self) -> None:
+        self._overhead = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._overhead = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._overhead = 0
+        super().on_message_complete()
 
 
 class Server(uvicorn.Server):
@@ -81,7 +111,7 @@ def server(
         host=host,
         port=port,
         loop="none",
-        http="httptools",
+        http=BoundedHeads,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -4,6 +4,7 @@ A signal only says when to look. It may be lost, so a look is never further away
 and a reader that is slow is served from the log: nothing is kept for it in memory.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from runwell.domain.errors import RunNotFound
@@ -37,6 +38,8 @@ async def tail(
                 if lines[-1].type in FINAL_TYPES:
                     return
                 if len(lines) == page:
+                    # A reader that drops what it has seen waits for nothing, and others are waiting.
+                    await asyncio.sleep(0)
                     continue
             elif await _over(store, run_id, after):
                 return

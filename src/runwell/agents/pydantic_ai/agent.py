@@ -107,7 +107,7 @@ async def run_model_agent(runner: ModelRunner, context: Context) -> Any:
         tools: list[Tool[Any]] = [tool_of(runner.tools[name]) for name in definition.tools]
     async with AsyncExitStack() as stack:
         with told_as_facts():
-            model = await stack.enter_async_context(opened_model(definition))
+            model = await stack.enter_async_context(opened_model(definition, runner.reach))
         agent = Agent(
             model,
             name=runner.spec.name,

@@ -15,7 +15,9 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers import Provider, infer_provider_class
 from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
+from runwell.agents.pydantic_ai.reaching import check_reach, checked_client
 from runwell.domain.agent import ModelAgent
+from runwell.ports.agent import Reach
 
 PROVIDER = "openai-compatible"
 MAX_RETRIES = 2
@@ -26,14 +28,20 @@ NO_KEY = "none"
 
 
 @asynccontextmanager
-async def opened_model(definition: ModelAgent) -> AsyncIterator[Model]:
-    """The model, with connections of its own that are closed at the end.
+async def opened_model(definition: ModelAgent, reach: Reach | None = None) -> AsyncIterator[Model]:
+    """The model, with connections of its own that are closed at the end. `reach` finds the addresses of
+    one that is `public_only`.
 
-    Raises `UserError` for an unknown provider or a missing key.
+    Raises `UserError` for an unknown provider, a missing key and an address that may not be reached.
     """
     key = _key(definition)
     if definition.base_url is not None:
-        async with _compatible(definition.model, definition.base_url, key) as model:
+        if definition.public_only:
+            reach = await check_reach(definition.base_url, reach)
+            http_client = checked_client(reach, verify=_trusted(), timeout=TIMEOUT)
+        else:
+            http_client = DefaultAsyncHttpxClient(verify=_trusted(), timeout=TIMEOUT)
+        async with _compatible(definition.model, definition.base_url, key, http_client) as model:
             yield model
         return
     if key is None:
@@ -55,9 +63,10 @@ def _key(definition: ModelAgent) -> str | None:
 
 
 @asynccontextmanager
-async def _compatible(name: str, base_url: str, key: str | None) -> AsyncIterator[Model]:
+async def _compatible(
+    name: str, base_url: str, key: str | None, http_client: httpx2.AsyncClient
+) -> AsyncIterator[Model]:
     # The key is never left out: the client would send OPENAI_API_KEY to whatever base_url names.
-    http_client = DefaultAsyncHttpxClient(verify=_trusted(), timeout=TIMEOUT)
     client = AsyncOpenAI(
         base_url=base_url,
         api_key=key or NO_KEY,

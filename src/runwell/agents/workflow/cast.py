@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from runwell.agents.model import ModelRunner, Tools
 from runwell.domain.agent import ModelAgent, WorkflowAgent, WorkflowStep
-from runwell.ports.agent import Agent
+from runwell.ports.agent import Agent, Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Crew:
     default: str | None = None
     workflows: frozenset[str] = frozenset()
     """Names of agents that are workflows themselves: they do no steps of others."""
+    reach: Reach | None = None
+    """For models of steps, see `ModelRunner`."""
 
 
 class Miscast(Exception):
@@ -73,7 +75,8 @@ def _asking(step: WorkflowStep, model: ModelAgent, crew: Crew, path: str) -> Age
                 f'Serve a function with @agent(kind="tool", name={tool!r}); tools now: {known}.',
             )
     tools = tuple(dict.fromkeys((*model.tools, *step.tools)))
-    return ModelRunner(step.agent or step.id, replace(model, tools=tools), tools=crew.tools)
+    made = replace(model, tools=tools)
+    return ModelRunner(step.agent or step.id, made, tools=crew.tools, reach=crew.reach)
 
 
 def _served(step: WorkflowStep, name: str, crew: Crew, path: str) -> Agent:
