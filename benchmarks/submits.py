@@ -20,7 +20,9 @@ async def measure(plan: Plan) -> list[Figure]:
     """Into a server whose one place is taken by a run that never ends, so that what is measured is
     the submit and not the run that follows it; that one is measured by `runs`."""
     with ExitStack() as stack:
-        server = stack.enter_context(runwell(plan.folder, plan.folder / "submits.db", concurrency=1, max_queue="0"))
+        server = stack.enter_context(
+            runwell(plan.folder, plan.folder / "submits.db", concurrency=1, max_queue="0")
+        )
         plain = stack.enter_context(baseline(plan.folder))
         size = await _occupy(server)
         ours = itertools.repeat(request("POST", "/runs", key=server.key, body=BODY))

@@ -2,7 +2,14 @@
 
 import pytest
 
-from runwell.auth.local_mode import allowed_origins, fault, is_loopback, normal_origin, origin_allowed
+from runwell.auth.local_mode import (
+    allowed_origins,
+    fault,
+    is_loopback,
+    is_loopback_address,
+    normal_origin,
+    origin_allowed,
+)
 
 LOOPBACK = [
     "localhost", "LOCALHOST", "LocalHost:8005", "127.0.0.1", "127.0.0.1:8005", "127.9.8.7", "[::1]",
@@ -81,3 +88,25 @@ def test_default_ports_are_no_difference():
 def test_a_listed_origin_must_be_one(entry):
     with pytest.raises(ValueError, match="RUNWELL_ORIGINS"):
         allowed_origins([entry])
+
+
+def test_what_a_foreign_page_asks_for_without_an_origin_is_refused():
+    for mode in ("no-cors", "cors", "same-origin"):
+        assert fault(["localhost"], [], ALLOWED, ["cross-site"], [mode]) is not None
+    assert fault(["localhost"], [], ALLOWED, ["cross-site"]) is not None
+    # Listed pages say who they are; links are followed; pages of this machine may ask.
+    assert fault(["localhost"], ["https://app.example.com"], ALLOWED, ["cross-site"], ["cors"]) is None
+    assert fault(["localhost"], [], ALLOWED, ["cross-site"], ["navigate"]) is None
+    assert fault(["localhost"], [], ALLOWED, ["same-site"], ["no-cors"]) is None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1"])
+def test_clients_of_this_machine(address):
+    assert is_loopback_address(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["203.0.113.7", "10.0.0.5", "2001:db8::7", "unknown", "", "::ffff:127.0.0.1"]
+)
+def test_clients_of_other_machines(address):
+    assert not is_loopback_address(address)

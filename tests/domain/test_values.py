@@ -156,3 +156,21 @@ def test_backoff_grows_and_stays_bounded() -> None:
     assert [backoff(n, 0.0) for n in (1, 2, 3)] == [1.0, 2.0, 4.0]
     assert backoff(1, 1.0) == 0.75
     assert backoff(10_000, 0.0) == LONGEST_DELAY
+
+
+class Unspelled(str):
+    """A key that may be kept and not be written into anything."""
+
+    def __format__(self, spec: str) -> str:
+        raise AssertionError("a path was put together for a value without a fault")
+
+
+def test_a_long_key_above_many_values_costs_nothing_but_its_own_length() -> None:
+    document = {Unspelled("k" * 1_000): [{Unspelled("l"): [0, "x", None]}] * 100}
+    assert decode(encode(document)) == document
+
+
+def test_the_path_to_a_fault_does_not_repeat_a_long_key_in_full() -> None:
+    with pytest.raises(InvalidJson) as refused:
+        encode({"k" * 100_000: ["x", {"a": "\x00"}]})
+    assert refused.value.path == f"$.{'k' * 80}[1].a"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from starlette.types import Message
 
 from runwell.dialects.dialect import Dialect
 from runwell.dialects.exchange import Reply
@@ -62,6 +63,42 @@ async def test_a_second_host_or_origin_is_looked_at_too(house: House):
         for values in ((good, bad), (bad, good)):
             answer = await house.client.get("/healthz", headers=[(name, value) for value in values])
             assert answer.status == 403
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_local_mode_refuses_what_foreign_pages_fetch_without_an_origin(house: House, path):
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+    answer = await house.client.get(path, headers=headers)
+    assert (answer.status, answer.json["code"]) == (403, "forbidden")
+    twice = [*headers.items(), ("accept", "image/png"), ("accept", "*/*")]
+    assert (await house.client.get(path, headers=twice)).status == 403
+
+
+async def test_no_dialect_is_open_to_a_foreign_page_in_local_mode(house: House):
+    """Neither for a form (text/plain) nor for EventSource, nor where a dialect answers `*` itself."""
+    page = {"origin": "https://evil.example", "content-type": "text/plain"}
+    tried = 0
+    for template, method in sorted(house.templates()):
+        answer = await house.client.request(
+            method, template, headers=page, body=b'{"prompt":"x","input":"x"}'
+        )
+        assert answer.status == 403, (method, template, answer.text)
+        tried += 1
+    assert tried > 200
+    assert (await house.client.get("/runs")).json["runs"] == []
+
+
+async def test_local_mode_refuses_what_a_proxy_brings_from_elsewhere(house: House):
+    for address, status in (("203.0.113.7", 403), ("127.0.0.1", 200), ("::1", 200)):
+        told: list[Message] = []
+
+        async def send(message: Message, told: list[Message] = told) -> None:
+            told.append(message)
+
+        async with house.client.open("GET", "/runs") as exchange:
+            scope = {**exchange.scope, "client": (address, 1)}
+        await house.app(scope, exchange._receive, send)
+        assert told[0]["status"] == status
 
 
 async def test_a_request_without_a_host_is_refused(house: House):

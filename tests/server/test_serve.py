@@ -3,11 +3,12 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import httpx
 import pytest
 
-from runwell.server.serve import Server, server
+from runwell.server.serve import MOST_OVERHEAD, Server, server
 from tests.support.asgi import PATIENCE, soon
 from tests.support.house import House, a_house
 
@@ -70,6 +71,30 @@ async def test_a_stream_over_a_socket(served: Served):
         await house.succeed(run)
         rest = [line async for line in lines]
     assert [line for line in rest if line.startswith("id:")] == [f"id: {seq}" for seq in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"GET /runs HTTP/1.1\r\nhost: localhost\r\nx-long: ",
+        b"GET /runs?",
+        b"POST /runs HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1;",
+    ],
+)
+async def test_a_head_without_an_end_is_refused(served: Served, beginning):
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(served.url.rpartition(":")[2]))
+    writer.write(beginning + b"x" * 4 * MOST_OVERHEAD)
+    # Whoever sends more than is read may be told by a reset instead; who waits for more is not told at all.
+    with suppress(ConnectionError):
+        assert b" 400 " in await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    assert (await served.client.get("/healthz")).status_code == 200
+
+
+async def test_heads_and_bodies_of_many_requests_do_not_add_up(served: Served):
+    headers, body = {"x-long": "x" * 40_000}, {"input": "x" * 90_000}
+    for _ in range(5):
+        assert (await served.client.post("/runs", json=body, headers=headers)).status_code == 202
 
 
 async def test_a_client_that_leaves_a_stream_is_noticed(served: Served):

@@ -36,10 +36,10 @@ async def test_a_callback_that_was_not_kept_is_not_told_and_one_that_was_not_del
         assert await told(store, await do(store, run, DONE)) == []
         callback, run = await a_callback(store), await a_running_run(store)
         with disk.being(**{fault: True}):
-            failed = await asyncio.gather(
+            undone = await asyncio.gather(
                 store.callbacks.delete(callback.id, OWNER), do(store, run, DONE), return_exceptions=True
             )
-        assert [type(each) for each in failed] == [StoreUnavailable, StoreUnavailable]
+        assert [type(each) for each in undone] == [StoreUnavailable, StoreUnavailable]
         assert await told(store, await do(store, run, DONE)) == [callback.id]
     disk.unregister()
 

@@ -132,3 +132,21 @@ async def test_many_readers_of_one_run_see_the_same(house: House):
     whole = list(range(1, run.last_seq + 1))
     for cut, seen in enumerate(await asyncio.gather(*readers)):
         assert seen == whole[cut % 3 :]
+
+
+async def test_who_reads_a_long_log_lets_others_have_their_turn(house: House):
+    run = await house.a_running_run()
+    await house.say(run, *(f"word {number} " for number in range(40)))
+    await house.succeed(run)
+    turns: list[int] = []
+
+    async def other() -> None:
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    others = asyncio.ensure_future(other())
+    pages = [page async for page in tail_of(house, run, page=4)]
+    others.cancel()
+    # It waits for nobody, and still nobody waits for all of it.
+    assert len(turns) >= len(pages) - 2 > 8
