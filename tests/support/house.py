@@ -17,7 +17,7 @@ from runwell.auth.keys import issue
 from runwell.auth.passwords import Passwords
 from runwell.auth.sessions import Accounts
 from runwell.callbacks.guard import AddressGuard
-from runwell.dialects.dialect import Services
+from runwell.dialects.dialect import Options, Services
 from runwell.dialects.native.dialect import build_native
 from runwell.domain.commands import Claim, Command, Fail, Pause, Record, Succeed
 from runwell.domain.events import Event, TextDelta
@@ -169,28 +169,36 @@ class House:
 
 @asynccontextmanager
 async def a_house(
-    folder: Path, *, local_mode: bool = True, agents: Iterable[Any] = (echo, counter), **settings: Any
+    folder: Path,
+    *,
+    local_mode: bool = True,
+    agents: Iterable[Any] = (echo, counter),
+    options: Options | None = None,
+    **settings: Any,
 ) -> AsyncIterator[House]:
-    """A server over a new database in the folder; `settings` are `build_app`'s."""
+    """A server over a new database in the folder; `settings` are `build_app`'s, `options` the dialects'."""
     folder.mkdir(exist_ok=True)
     database = Database.open(folder / "house.db", durability="off")
     signals, clock, closing = LocalSignals(), HandClock(), Closing()
     transitions = Transitions()
     inner = database.store(signals.publish)
     store = observed(inner, transitions)
+    accounts = Accounts(store, clock, signup_open=True, passwords=Passwords(PasswordHasher(**CHEAP)))
     try:
         catalog = Catalog(agents)
         limits = Limits(model_keys=frozenset({MODEL_KEY}))
         core = Core(store, signals, clock, catalog, limits)
         await store.agents.publish(catalog.specs, clock.now())
         authenticator = Authenticator(store, clock, local_mode=local_mode)
-        accounts = Accounts(store, clock, signup_open=True, passwords=Passwords(PasswordHasher(**CHEAP)))
         check_address = AddressGuard(ALLOWED, resolve=lookup).resolve
-        services = Services(core, authenticator, closing, check_address, accounts=accounts)
+        services = Services(
+            core, authenticator, closing, check_address, options or Options(), accounts=accounts
+        )
         metrics = Metrics(closing, [transitions])
         app = build_app(services, metrics=metrics, **settings)
         yield House(services, app, clock, signals, closing, authenticator)
     finally:
         closing.begin()
+        accounts.close()
         await inner.close()
         database.close()

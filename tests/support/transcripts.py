@@ -3,6 +3,7 @@
     {"name": "a run, from submit to its end",
      "agents": ["echo", {"name": "search", "kind": "tool"}],      optional, else echo and counter
      "keys": ["runs:read", "runs:write"],                         optional: {{key}} has these scopes
+     "options": {"flowyble_rate": 0},                             optional: see `dialects.dialect.Options`
      "setup": [{"do": "submit", "input": "hello"}, {"do": "claim"}],
      "exchanges": [
        {"request": {"method": "GET", "path": "/runs/{{run}}", "headers": {}, "json": {} or "body": ""},
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from runwell.agents.python import agent
+from runwell.dialects.dialect import Options
 from runwell.domain.principal import LOCAL_OWNER, Scope
 from tests.support.asgi import AsgiClient, Exchange
 from tests.support.hand import Hand
@@ -180,7 +182,8 @@ async def play(path: Path, mount: str, folder: Path) -> None:
     """Play the transcript in a file through a mount (`""` or `/name`), over a new server in a folder."""
     transcript = json.loads(path.read_text(encoding="utf-8"))
     keys, agents = transcript.get("keys"), _agents(transcript.get("agents"))
-    async with a_house(folder, local_mode=keys is None, agents=agents) as house:
+    options = Options(**transcript.get("options", {}))
+    async with a_house(folder, local_mode=keys is None, agents=agents, options=options) as house:
         saved = {}
         if keys is not None:
             saved["key"] = await house.secret(LOCAL_OWNER, [Scope(word) for word in keys])
