@@ -22,9 +22,45 @@ def fast_folder(tmp_path: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture(params=["sqlite-in-memory", "sqlite-on-disk"])
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server, started when it is first asked for."""
+    from tests.support.postgres import a_postgres
+
+    with a_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def kept_postgres(postgres_server: str) -> Iterator[str]:
+    """The URL of a database that the tests of this process use one after the other."""
+    from tests.support.postgres import a_database
+
+    with a_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+async def postgres(kept_postgres: str) -> str:
+    """The URL of a database with our schema and nothing in it."""
+    from tests.support.postgres import empty
+
+    await empty(kept_postgres)
+    return kept_postgres
+
+
+BACKENDS = ["sqlite-in-memory", "sqlite-on-disk", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=BACKENDS)
 async def store(request: pytest.FixtureRequest, fast_folder: Path, tmp_path: Path) -> AsyncIterator[Store]:
-    if request.param == "sqlite-in-memory":
+    if request.param == "postgres":
+        from tests.support.postgres import a_postgres_store, empty
+
+        url = request.getfixturevalue("kept_postgres")
+        await empty(url)
+        opened = a_postgres_store(url, hears=True)
+    elif request.param == "sqlite-in-memory":
         opened = a_store(fast_folder / "runs.db", hears=True, durability="off")
     else:
         opened = a_store(tmp_path / "runs.db", durability="full")

@@ -1,0 +1,65 @@
+"""How connections are opened: every setting with its reason."""
+
+from typing import Any, NamedTuple
+
+import asyncpg
+
+CONNECT_TIMEOUT = 5.0
+COMMAND_TIMEOUT = 30.0
+"""Seconds until a statement without an answer counts as a lost connection."""
+IDLE_LIFETIME = 300.0
+
+
+class Location(NamedTuple):
+    """Where the database is. `url` is a `postgresql://` address, which may hold a password: it is in no
+    message and no log. `idle_limit` is in seconds, see `settings`."""
+
+    url: str
+    connections: int
+    idle_limit: float
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "application_name": "runwell",
+            # A process that is stopped, or cut off, in the middle of a transaction must not keep others
+            # from the run it had locked: they are there to take it over.
+            "idle_in_transaction_session_timeout": f"{round(self.idle_limit * 1000)}",
+            # Below the timeout of commands, so that the reason is told.
+            "lock_timeout": "10000",
+            "default_transaction_isolation": "read committed",
+            # All statements are short; compiling them takes longer than running them.
+            "jit": "off",
+        }
+
+
+class Connection(asyncpg.Connection):  # type: ignore[misc]
+    """One that is given back as it is: nothing sets session state, so nothing is to be reset, and a round
+    trip per use is saved. A transaction that is still open is rolled back all the same."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+async def connect(location: Location) -> Any:
+    """A connection of its own. Raises what asyncpg raises."""
+    return await asyncpg.connect(
+        location.url,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=COMMAND_TIMEOUT,
+        server_settings=location.settings,
+    )
+
+
+def make_pool(location: Location) -> Any:
+    """A pool that opens connections when they are needed. To be awaited once."""
+    return asyncpg.create_pool(
+        location.url,
+        min_size=0,
+        max_size=location.connections,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=COMMAND_TIMEOUT,
+        max_inactive_connection_lifetime=IDLE_LIFETIME,
+        connection_class=Connection,
+        server_settings=location.settings,
+    )

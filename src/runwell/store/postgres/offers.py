@@ -1,0 +1,101 @@
+"""Who may start because of a change, and telling so inside its transaction.
+
+The seam to a queue that lives on the same database: it puts its jobs in with the change that makes them
+due, or neither happens. What is offered may be offered again, and may not start after all when its turn
+comes; the fence decides. What is not offered would wait for ever, so two transactions that are about one
+concurrency key look one after the other.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+from runwell.domain.instant import Instant
+from runwell.domain.lifecycle import Change
+from runwell.domain.run import Run, RunStatus
+from runwell.store.postgres.pool import Transaction
+
+
+class Offer(NamedTuple):
+    """A queued run with nothing of its thread or key in its way. `attempt` is the one that it waits for;
+    `defined` says that it carries its own definition, so that any worker can try it."""
+
+    run_id: str
+    attempt: int
+    agent: str
+    defined: bool
+    priority: int
+    not_before: Instant | None
+
+
+Enlist = Callable[[Any, Sequence[Offer]], Awaitable[None]]
+"""`enlist(connection, offers)`: called inside the transaction, on its asyncpg connection, with at least
+one offer. It may execute statements, and neither begins nor ends a transaction. What it raises undoes the
+change. It may be called again for the same change, in another transaction."""
+
+_FIELDS = "id, attempt, agent, definition IS NOT NULL, priority, not_before, owner, concurrency_key"
+_CANDIDATES = f"""SELECT {_FIELDS} FROM runs
+WHERE id = ANY($1::bytea[]) AND status = 'queued' AND behind = 0 ORDER BY pk"""
+_LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 20510))"
+_FIRST_OF_KEY = f"""SELECT {_FIELDS} FROM runs
+WHERE status = 'queued' AND behind = 0 AND concurrency_key IS NOT NULL
+    AND owner = $1 AND concurrency_key = $2 AND (not_before IS NULL OR not_before <= $3)
+    AND (expires_at IS NULL OR expires_at > $3)
+    AND NOT EXISTS (
+        SELECT 1 FROM runs AS held
+        WHERE held.status = 'running' AND held.concurrency_key IS NOT NULL
+            AND held.owner = $1 AND held.concurrency_key = $2
+    )
+ORDER BY priority DESC, queued_at, pk LIMIT 1"""
+
+_MOVES_NOBODY = frozenset({"record", "claim", "ask_cancel"})
+
+
+async def offer(
+    transaction: Transaction, enlist: Enlist | None, change: Change, let_go: Sequence[bytes], now: Instant
+) -> None:
+    """After `change` was written: tell `enlist` who may start because of it. `let_go` are the ids of runs
+    that are behind nobody any more."""
+    run = change.run
+    if enlist is None or change.command in _MOVES_NOBODY:
+        return
+    candidates = [bytes.fromhex(run.id)] if run.status is RunStatus.QUEUED else []
+    keys = {(run.owner, run.concurrency_key)} if run.concurrency_key is not None else set()
+    offers: list[Offer] = []
+    for row in await transaction.all(_CANDIDATES, [*candidates, *let_go]):
+        *_, owner, key = row
+        if key is not None:
+            keys.add((owner, key))
+        if key is None or _later(row, now):
+            offers.append(_offer_of(row))
+    offers += await _firsts(transaction, sorted(keys), now)
+    if offers:
+        await enlist(transaction.connection, offers)
+
+
+async def offer_new(transaction: Transaction, enlist: Enlist | None, run: Run, now: Instant) -> None:
+    """The same for a run that was added."""
+    change = Change(
+        command="create", run=run, events=(), seen_version=None, attempt=None, visible=True
+    )  # fmt: skip
+    await offer(transaction, enlist, change, (), now)
+
+
+async def _firsts(
+    transaction: Transaction, keys: Sequence[tuple[str, str | None]], now: Instant
+) -> list[Offer]:
+    """Of each key that nobody holds, the run that comes first. One that waits for its `not_before` was
+    offered when it was queued, and is due by itself."""
+    for owner, key in keys:
+        # Held to the commit: whoever frees the key and whoever queues up for it see each other.
+        await transaction.one(_LOCK_KEY, owner, key)
+    found = [await transaction.one(_FIRST_OF_KEY, owner, key, now) for owner, key in keys]
+    return [_offer_of(row) for row in found if row is not None]
+
+
+def _later(row: Any, now: Instant) -> bool:
+    return row[5] is not None and row[5] > now
+
+
+def _offer_of(row: Any) -> Offer:
+    id, attempt, agent, defined, priority, not_before, _, _ = row
+    return Offer(id.hex(), attempt + 1, agent, defined, priority, not_before)

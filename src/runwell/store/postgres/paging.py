@@ -1,0 +1,106 @@
+"""Lists of runs, newest first. Every list is one index range per status, merged: flat at any size."""
+
+from typing import Any
+
+from runwell.domain.ids import new_id
+from runwell.domain.instant import SECOND
+from runwell.domain.run import RunStatus
+from runwell.ports.store import RunFilter
+from runwell.store.postgres.rows import RUN_FIELDS
+
+_SKEW = 3600 * SECOND
+"""How far the clock in an id may be from `created_at`."""
+
+
+class _Terms:
+    """Conditions, with their values numbered as they come."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._terms: list[str] = []
+
+    def mark(self, value: Any) -> str:
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+    def add(self, term: str, value: Any) -> None:
+        """`term` with `{}` where the value stands."""
+        self._terms.append(term.format(self.mark(value)))
+
+    def __str__(self) -> str:
+        return " AND ".join(self._terms)
+
+
+def page_query(
+    owner: str, where: RunFilter, before: str | None, after: str | None, limit: int, offset: int = 0
+) -> tuple[str, list[Any]]:
+    """The statement and its values; rows of `RUN_FIELDS`, newest first.
+
+    With `after` the oldest that are newer are wanted, so the ranges are walked upwards.
+    """
+    walk = "ASC" if before is None and after is not None else "DESC"
+    terms = _conditions(owner, where, before, after)
+    most = terms.mark(limit + offset)
+    ids = f"""SELECT found.id FROM {_ranges(where, terms)} CROSS JOIN LATERAL (
+        SELECT id FROM runs WHERE {terms} AND {_in_range(where)} ORDER BY id {walk} LIMIT {most}
+    ) AS found ORDER BY found.id {walk} LIMIT {terms.mark(limit)} OFFSET {terms.mark(offset)}"""
+    return f"SELECT {RUN_FIELDS} FROM runs WHERE id IN ({ids}) ORDER BY id DESC", terms.values
+
+
+def count_query(owner: str, where: RunFilter) -> tuple[str, list[Any]]:
+    """The statement that counts them all, and its values."""
+    terms = _conditions(owner, where, None, None)
+    return (
+        f"""SELECT coalesce(sum(found.count), 0)::bigint FROM {_ranges(where, terms)} CROSS JOIN LATERAL (
+            SELECT count(*) FROM runs WHERE {terms} AND {_in_range(where)}
+        ) AS found""",
+        terms.values,
+    )
+
+
+def _narrow(where: RunFilter) -> bool:
+    """Whether a thread or a label leaves so few that they are one range."""
+    return where.thread_id is not None or where.label is not None
+
+
+def _ranges(where: RunFilter, terms: _Terms) -> str:
+    """What the ranges are walked for: each status, or all of them together."""
+    words = [status.value for status in sorted(where.statuses or RunStatus)]
+    if _narrow(where):
+        return f"(SELECT {terms.mark(words)}::text[] AS words) AS wanted"
+    return f"unnest({terms.mark(words)}::text[]) AS wanted (word)"
+
+
+def _in_range(where: RunFilter) -> str:
+    return "status = ANY(wanted.words)" if _narrow(where) else "status = wanted.word"
+
+
+def _conditions(owner: str, where: RunFilter, before: str | None, after: str | None) -> _Terms:
+    """What every range has in common. An id starts with its time, so `since` and `until` bound it."""
+    terms = _Terms()
+    terms.add("owner = {}", owner)
+    optional: list[tuple[str, Any]] = [
+        ("id < {}", None if before is None else bytes.fromhex(before)),
+        ("id > {}", None if after is None else bytes.fromhex(after)),
+        ("thread_id = {}", None if where.thread_id is None else bytes.fromhex(where.thread_id)),
+        ("label = {}", where.label),
+        ("agent = {}", where.agent),
+        ("source = {}", where.source),
+        ("id >= {}", None if where.since is None else _first_id(where.since - _SKEW)),
+        ("created_at >= {}", where.since),
+        ("id < {}", None if where.until is None else _first_id(where.until + _SKEW)),
+        ("created_at < {}", where.until),
+    ]
+    for term, value in optional:
+        if value is not None:
+            terms.add(term, value)
+    if where.reasons:
+        none = " OR reason IS NULL" if None in where.reasons else ""
+        named = sorted(reason for reason in where.reasons if reason is not None)
+        terms.add(f"(reason = ANY({{}}::text[]){none})", named)
+    return terms
+
+
+def _first_id(instant: int) -> bytes:
+    """The smallest id of that millisecond."""
+    return bytes.fromhex(new_id(max(instant, 0)))[:6] + bytes(10)

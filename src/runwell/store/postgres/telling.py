@@ -1,0 +1,64 @@
+"""Writing the outbox: the deliveries that an event leads to, in the event's own transaction.
+
+If the process dies before the commit neither the event nor its deliveries have happened; after it,
+both have, and whoever posts finds them.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from runwell.domain.callback import TELLABLE, StandingCallback
+from runwell.domain.events import Event
+from runwell.domain.ids import new_id
+from runwell.domain.instant import Instant
+from runwell.domain.run import Run
+from runwell.ports.signals import SignalKind
+from runwell.store.postgres.pool import Transaction
+
+_INSERT = """INSERT INTO deliveries
+    (id, owner, run_id, seq, event, url, format, status, created_at, callback_id, next_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9, $8)"""
+_CALLBACK = msgspec.json.Decoder(StandingCallback).decode
+
+
+def told(events: Sequence[Event]) -> list[tuple[int, str]]:
+    """(place, type) of the events that somebody may want to be told of."""
+    return [(place, event.type) for place, event in enumerate(events) if event.type in TELLABLE]
+
+
+async def tell(
+    transaction: Transaction,
+    run: Run,
+    standing: Sequence[bytes],
+    tellable: list[tuple[int, str]],
+    before: int,
+    now: Instant,
+) -> None:
+    """Write the deliveries of a run's new events; `before` is the number of the last event before them.
+
+    `standing` are the owner's callbacks as the statement that wrote the events has seen them.
+    """
+    callbacks = [_CALLBACK(value) for value in standing]
+    rows = [
+        (
+            bytes.fromhex(new_id(now)), run.owner, bytes.fromhex(run.id), before + place + 1, event,
+            url, format, now, callback_id,
+        )
+        for place, event in tellable
+        for url, format, callback_id in _wanting(run, callbacks, event)
+    ]  # fmt: skip
+    await transaction.many(_INSERT, rows)
+    if rows:
+        transaction.tell((SignalKind.DELIVERY_DUE, run.id))
+
+
+def _wanting(
+    run: Run, standing: list[StandingCallback], event: str
+) -> Iterator[tuple[str, str, bytes | None]]:
+    for own in run.callbacks:
+        if event in own.events:
+            yield own.url, own.format, None
+    for callback in standing:
+        if callback.wants(event, run.agent):
+            yield callback.url, callback.format, bytes.fromhex(callback.id)
