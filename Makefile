@@ -58,7 +58,7 @@ campaign: install-dev ## Kill and restart a real server 1000 times and audit wha
 lock: install-dev ## Compile requirements/*.lock from pyproject.toml (UPGRADE=1: to newest versions)
 	@echo "Locking requirements/run.lock, dev.lock and clients.lock ..."
 	@$(LOCK) pyproject.toml --extra pydantic-ai --extra build -o requirements/run.lock >/dev/null
-	@$(LOCK) pyproject.toml --extra pydantic-ai --extra build --extra test --extra dev \
+	@$(LOCK) pyproject.toml --extra pydantic-ai --extra postgres --extra build --extra test --extra dev \
 		-c requirements/run.lock -o requirements/dev.lock >/dev/null
 	@$(LOCK) --no-deps requirements/clients.in -o requirements/clients.lock >/dev/null
 

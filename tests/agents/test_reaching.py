@@ -72,19 +72,17 @@ async def test_a_name_that_moves_to_a_refused_address_is_not_followed():
 
 
 async def test_the_name_stays_in_the_host_header_and_for_tls():
-    seen: list[httpx2.Request] = []
+    seen: list[tuple[str, str, object]] = []
 
     async def note(request: httpx2.Request) -> httpx2.Response:
-        seen.append(request)
+        seen.append((str(request.url), request.headers["host"], request.extensions["sni_hostname"]))
         return httpx2.Response(307, headers={"location": "http://169.254.169.254/latest"})
 
     transport = CheckedTransport(Names(["2606:4700::1111"]), httpx2.MockTransport(note))
     async with httpx2.AsyncClient(transport=transport) as client:
-        await client.get(f"https://{NAME}:8443/v1?a=b")
-    (request,) = seen
-    assert str(request.url) == "https://[2606:4700::1111]:8443/v1?a=b"
-    assert request.headers["host"] == f"{NAME}:8443"
-    assert request.extensions["sni_hostname"] == NAME
+        answer = await client.get(f"https://{NAME}:8443/v1?a=b")
+    assert seen == [("https://[2606:4700::1111]:8443/v1?a=b", f"{NAME}:8443", NAME)]
+    assert answer.request.url.host == NAME
 
 
 async def test_neither_redirects_nor_proxies_of_the_environment_are_followed(monkeypatch):

@@ -94,8 +94,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     callbacks_allow: Annotated[
         tuple[str, ...],
         Meta(
-            description="Addresses that callbacks may be posted to although they are not public: "
-            "`host[:port]`."
+            description="Addresses that callbacks may be posted to, and agents made through the API may "
+            "have their model at, although they are not public: `host[:port]`."
         ),
     ] = ()
     flowyble_rate: Annotated[
@@ -111,8 +111,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recoup_empty_stream: Annotated[
         EmptyStream,
         Meta(
-            description="What the Recoup API answers who would watch a chat in which nothing runs: `204`, or a "
-            "stream of one `finish`."
+            description="What the Recoup API answers who would watch a chat in which nothing runs: `204`, "
+            "or a stream of one `finish`."
         ),
     ] = "204"
     recoup_cancel_on_leave: Annotated[

@@ -47,14 +47,18 @@ class CheckedTransport(httpx2.AsyncBaseTransport):
         except AddressRefused as error:
             raise httpx2.ConnectError(f"its address {error.fault.said}", request=request) from error
         request.extensions = {**request.extensions, "sni_hostname": named.host}
-        for address in others:
-            request.url = named.copy_with(host=address)
-            try:
-                return await self._inner.handle_async_request(request)
-            except (httpx2.ConnectError, httpx2.ConnectTimeout):
-                continue  # nothing was sent yet
-        request.url = named.copy_with(host=last)
-        return await self._inner.handle_async_request(request)
+        try:
+            for address in others:
+                request.url = named.copy_with(host=address)
+                try:
+                    return await self._inner.handle_async_request(request)
+                except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                    continue  # nothing was sent yet
+            request.url = named.copy_with(host=last)
+            return await self._inner.handle_async_request(request)
+        finally:
+            # What went wrong is told by the name that its owner gave.
+            request.url = named
 
     async def aclose(self) -> None:
         await self._inner.aclose()
