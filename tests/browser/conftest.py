@@ -13,9 +13,12 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """Without Chromium these tests are skipped on a laptop, and fail in CI."""
+    """One for each test: while Playwright is open, its thread has a loop, and other tests want theirs.
+
+    Without Chromium these tests are skipped on a laptop, and fail in CI.
+    """
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         message = "no chromium here: 'apt install chromium', or the like"
