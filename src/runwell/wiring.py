@@ -14,7 +14,7 @@ from runwell.agents.loader import bundled, load
 from runwell.agents.model import model_agents
 from runwell.agents.workflow.table import workflow_agents
 from runwell.auth.authenticator import Authenticator
-from runwell.auth.local_mode import is_loopback
+from runwell.auth.local_mode import is_loopback_address
 from runwell.auth.rate_limit import RateLimit
 from runwell.auth.sessions import Accounts
 from runwell.callbacks.guard import AddressGuard
@@ -185,7 +185,7 @@ async def _local_mode(store: Store, host: str) -> bool:
     """
     if await store.keys.any():
         return False
-    if not is_loopback(host):
+    if not is_loopback_address(host):
         raise NoKeys(host)
     return True
 

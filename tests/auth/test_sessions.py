@@ -143,6 +143,7 @@ def test_the_setting_is_open_or_closed():
     assert not config.read(environ={"RUNWELL_SIGNUP": "closed"}).signup_open
     # A server on a network does not take in strangers unless it says so.
     assert not config.read({"host": "0.0.0.0"}, environ={}).signup_open
+    assert config.read({"host": "::1"}, environ={}).signup_open
     assert config.read({"host": "0.0.0.0"}, environ={"RUNWELL_SIGNUP": "open"}).signup_open
     with pytest.raises(BadSetting):
         config.read(environ={"RUNWELL_SIGNUP": "maybe"})

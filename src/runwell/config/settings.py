@@ -6,13 +6,12 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from runwell.auth.local_mode import is_loopback_address
 from runwell.domain.errors import Invalid
 from runwell.domain.prices import Price
 
 MIB = 2**20
 HOUR = 3600.0
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Durability = Literal["full", "normal"]
 Signup = Literal["auto", "open", "closed"]
@@ -165,7 +164,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def signup_open(self) -> bool:
         """Whoever opens a server to a network has not thereby invited strangers to run its agents."""
-        return self.signup == "open" or (self.signup == "auto" and self.host in LOOPBACK)
+        return self.signup == "open" or (self.signup == "auto" and is_loopback_address(self.host))
 
     @property
     def path(self) -> Path:

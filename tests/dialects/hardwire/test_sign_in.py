@@ -211,3 +211,14 @@ async def test_a_server_without_accounts_has_no_such_api(house: House):
         build_hardwire(services)
     assert isinstance(build_hardwire(house.services), Dialect)
     assert isinstance(house.accounts, Accounts)
+
+
+@pytest.mark.parametrize("path", ["/api/auth/sign-up/email", "/api/auth/sign-in/email"])
+async def test_a_stranger_cannot_have_a_large_body_read(house: House, path: str):
+    """It would take the loop seconds, and nobody has said yet who asks."""
+    body = json.dumps(
+        {"email": "ann@example.com", "password": PASSWORD, "name": "Ann", "more": ["x"] * 40_000}
+    )
+    answer = await house.client.request("POST", path, body=body.encode())
+    assert answer.status == 413, answer.text
+    assert list(answer.json) == ["code", "message"]

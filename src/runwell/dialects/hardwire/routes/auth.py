@@ -21,9 +21,12 @@ from runwell.dialects.hardwire.auth_errors import (
 from runwell.dialects.hardwire.hardwire import Hardwire, json_reply
 from runwell.dialects.hardwire.words import time_word
 from runwell.domain import json_gate
-from runwell.domain.errors import Forbidden, InvalidInput, InvalidJson
+from runwell.domain.errors import Forbidden, InvalidInput, InvalidJson, TooLarge
 from runwell.domain.ids import spell_uuid
 from runwell.domain.user import User, read_email, read_name
+
+LARGEST = 64 * 1_024
+"""Bytes of a body: reading it takes the loop's time, and nobody has said yet who asks."""
 
 
 class AuthRoutes:
@@ -96,8 +99,11 @@ class AuthRoutes:
             raise AuthFailed(403, INVALID_ORIGIN) from error
 
     async def _given(self, call: Call) -> dict[str, Any]:
+        body = await call.body()
+        if len(body) > LARGEST:
+            raise TooLarge(f"The body is larger than {LARGEST} bytes", "Send the fields of the form alone.")
         try:
-            value = msgspec.json.decode(await call.body())
+            value = msgspec.json.decode(body)
             json_gate.check(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidJson) as error:
             raise body_fault("", "Invalid JSON") from error
