@@ -60,6 +60,7 @@ lock: install-dev ## Compile requirements/*.lock from pyproject.toml (UPGRADE=1:
 	@$(LOCK) pyproject.toml --extra pydantic-ai --extra build -o requirements/run.lock >/dev/null
 	@$(LOCK) pyproject.toml --extra pydantic-ai --extra postgres --extra build --extra test --extra dev \
 		-c requirements/run.lock -o requirements/dev.lock >/dev/null
+	@$(LOCK) pyproject.toml --extra pydantic-ai --extra postgres -c requirements/run.lock -o requirements/fleet.lock >/dev/null
 	@$(LOCK) --no-deps requirements/clients.in -o requirements/clients.lock >/dev/null
 
 clean: ## Remove .venv, caches and build leftovers

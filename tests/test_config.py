@@ -162,9 +162,11 @@ def test_variables_of_others_are_left_alone() -> None:
         ('agents = ["a.py"]\n', {}, {}, ["agents: Expected `object`, got `array`", "line 1"]),
         ("prices = 3\n", {}, {}, ["prices: Expected `object`, got `int`", "line 1"]),
         ("[agents]\nhelper = 1\n", {}, {}, ["agents: Expected `object`, got `int`", "line 1"]),
-        ("", {"RUNWELL_DB": "postgresql://u@h/d"}, {}, ["a Postgres database", "this version serves SQLite"]),
-        ("", {}, {"db": "postgresql+asyncpg://u@h/d"}, ["a Postgres database"]),
-        ("", {}, {"db": "mysql://u@h/d"}, ["a mysql database"]),
+        ("", {}, {"db": "postgresql+asyncpg://u@h/d"}, ["of the kind postgresql+asyncpg"]),
+        ("", {}, {"db": "mysql://u@h/d"}, ["of the kind mysql"]),
+        ("", {}, {"db": "postgresql://u@h:many/d"}, ["db: Port could not be cast"]),
+        ("", {}, {"worker": False}, ["worker is off", "SQLite file"]),
+        ("", {"RUNWELL_LAPSE": "1s"}, {}, ["lapse: Expected `float` >= 2"]),
     ],
 )  # fmt: skip
 def test_a_bad_value_says_what_where_and_why(
@@ -202,3 +204,18 @@ def test_the_example_on_the_page_works() -> None:
     assert settings.keep_idempotency == 7 * 86400
     assert settings.agents["helper"]["model"] == "openai:gpt-5"
     assert settings.prices["gpt-5*"].output == 10
+
+
+def test_a_log_is_kept_no_longer_than_its_run() -> None:
+    error = refusal({"keep_runs": "1d", "keep_events": "36h"})
+    assert "keep_events (129600 s) is longer than keep_runs (86400 s)" in error.message
+    assert "Make keep_runs longer" in error.hint
+    for kept in ({"keep_runs": "1d"}, {"keep_events": "1d"}, {"keep_runs": "1d", "keep_events": "24h"}):
+        assert config.read(kept, environ={})
+
+
+def test_a_postgresql_database_is_told_without_its_password() -> None:
+    settings = config.read({"db": "postgresql://ada:secret@db.example:5433/runs?sslmode=require"}, environ={})
+    assert settings.postgres == settings.db
+    assert settings.database == "postgresql://ada@db.example:5433/runs"
+    assert config.read({"db": "runs.db"}, environ={}).postgres is None

@@ -1,6 +1,7 @@
 """Runs the command in this process, as a user would type it."""
 
 import json
+import os
 from typing import Any, NamedTuple
 
 from click.testing import CliRunner
@@ -19,7 +20,8 @@ class Ran(NamedTuple):
 
 
 def runwell(*args: str, stdin: str = "", **environ: str) -> Ran:
-    env = {"RUNWELL_URL": None, "RUNWELL_KEY": None, "RUNWELL_DB": None, **environ}
+    tests_own = {name: None for name in os.environ if name.startswith("RUNWELL_TEST_")}
+    env = {**tests_own, "RUNWELL_URL": None, "RUNWELL_KEY": None, "RUNWELL_DB": None, **environ}
     result = CliRunner().invoke(cli, args, input=stdin, env=env, prog_name="runwell")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -87,7 +87,7 @@ def test_options_that_take_a_word_say_which() -> None:
         (["run", "submit", "a", "@/no/such/file"], "/no/such/file cannot be read: No such file"),
         (["run", "list", "--url", "localhost:8005"], "is no address of a server"),
         (["serve", "--port", "70000"], "port: Expected `int` <= 65535 (--port)"),
-        (["serve", "--db", "postgresql://h/d"], "this version serves SQLite"),
+        (["serve", "--db", "mysql://h/d"], "which Runwell does not speak"),
         (["doctor", "--config", "no-such.toml"], "there is no file no-such.toml"),
     ],
 )

@@ -53,7 +53,7 @@ async def dispatching(queue: Any, execute: Any, places: int) -> LocalDispatcher:
 async def test_a_run_that_cannot_be_claimed_rests_and_the_others_go_on() -> None:
     queue, tries = Queue("bad", "good"), Counter[str]()
 
-    async def execute(run_id: str) -> bool:
+    async def execute(run_id: str, attempt: int | None) -> bool:
         tries[run_id] += 1
         if run_id == "good":
             queue.ids = ("bad",)
@@ -70,7 +70,7 @@ async def test_a_rested_run_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(local, "LONGEST_SLEEP", 0.001)
     tries, again = 0, asyncio.Event()
 
-    async def execute(run_id: str) -> bool:
+    async def execute(run_id: str, attempt: int | None) -> bool:
         nonlocal tries
         tries += 1
         if tries == 3:
@@ -87,7 +87,7 @@ async def test_a_rested_run_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_store_that_takes_nothing_is_not_stormed() -> None:
     tries = 0
 
-    async def execute(run_id: str) -> bool:
+    async def execute(run_id: str, attempt: int | None) -> bool:
         nonlocal tries
         tries += 1
         return False

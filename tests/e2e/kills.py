@@ -20,7 +20,7 @@ import httpx
 
 from runwell.domain.ids import parse_id
 from runwell.engine.audit import audit
-from runwell.store.sqlite import Database
+from tests.support.backends import a_store_at
 from tests.support.live_server import LiveServer
 
 AGENTS = ("quick", "stepped", "talker", "plain")
@@ -172,28 +172,27 @@ async def _judge(path: Path, history: History, journal: Path, faults: list[str])
     for line in journal.read_text().splitlines():
         run_id, index, token = line.split(" ")
         executions[run_id, index].append(token)
-    database = Database.open(path, serving=False)
-    store = database.store()
     events = 0
-    async for _, findings in audit(store):
-        faults.extend(finding.sentence for finding in findings)
-    for run_id, agent in history.acknowledged.items():
-        run = await store.runs.get(parse_id(run_id))
-        events += run.last_seq
-        if run.status != "succeeded":
-            faults.append(f"{run_id} ({agent}) ended as {run.status}: {run.error}")
-        for step in await store.steps.of(run.id):
-            index = step.key.partition("#")[2] or "1"
-            done = executions[run.id, str(int(index) - 1)]
-            if done[-1] != json.loads(bytes(step.output or b"null")):
-                faults.append(f"{run_id} {step.key}: done again after it had finished ({len(done)} times)")
-    for run_id, seen in history.watched.items():
-        if [seq for seq, _, _ in seen] != list(range(1, len(seen) + 1)):
-            faults.append(f"{run_id}: its watcher saw a gap or a repeat")
-        if "".join(text for _, _, text in seen) != TALK or any(
-            kind == "output.restarted" for _, kind, _ in seen
-        ):
-            faults.append(f"{run_id}: its text was broken by a takeover")
-    await store.close()
-    database.close()
+    async with a_store_at(path, serving=False, durability="full") as store:
+        async for _, findings in audit(store):
+            faults.extend(finding.sentence for finding in findings)
+        for run_id, agent in history.acknowledged.items():
+            run = await store.runs.get(parse_id(run_id))
+            events += run.last_seq
+            if run.status != "succeeded":
+                faults.append(f"{run_id} ({agent}) ended as {run.status}: {run.error}")
+            for step in await store.steps.of(run.id):
+                index = step.key.partition("#")[2] or "1"
+                done = executions[run.id, str(int(index) - 1)]
+                if done[-1] != json.loads(bytes(step.output or b"null")):
+                    faults.append(
+                        f"{run_id} {step.key}: done again after it had finished ({len(done)} times)"
+                    )
+        for run_id, seen in history.watched.items():
+            if [seq for seq, _, _ in seen] != list(range(1, len(seen) + 1)):
+                faults.append(f"{run_id}: its watcher saw a gap or a repeat")
+            if "".join(text for _, _, text in seen) != TALK or any(
+                kind == "output.restarted" for _, kind, _ in seen
+            ):
+                faults.append(f"{run_id}: its text was broken by a takeover")
     return events

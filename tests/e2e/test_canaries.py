@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from tests.support.live_server import LiveServer, without_settings
+from tests.support.backends import everything_in
+from tests.support.live_server import LiveServer, settings_of, without_settings
 
 MODEL_KEY = "canary-of-the-model-4f1d9a"
 WRONG_KEY = "rw_canary-of-a-stranger-77c1e0b2"
@@ -74,14 +75,13 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         events = caller.events()
         metrics = client.get("/metrics", headers={"x-api-key": key}).text
         server.stop()
-        files = sorted(folder.glob("runwell.db*"))
-        database = b"".join(path.read_bytes() for path in files)
-        yield Lived(key, token, told, server.log, metrics, events, database)
+        yield Lived(key, token, told, server.log, metrics, events, everything_in(folder / "runwell.db"))
 
 
 def _a_key(folder: Path) -> str:
     command = [sys.executable, "-m", "runwell", "keys", "create", "canary", "--json"]
-    made = subprocess.run(command, cwd=folder, env=without_settings(), capture_output=True, check=True)
+    env = without_settings(settings_of(folder).items())
+    made = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=True)
     return str(json.loads(made.stdout)["secret"])
 
 

@@ -1,6 +1,5 @@
 """How servers end: asked to, killed by their own agent, and out of disk. Real processes, real HTTP."""
 
-import asyncio
 import contextlib
 import os
 import subprocess
@@ -11,19 +10,15 @@ import pytest
 
 from runwell.client import Client, ServerUnavailable
 from runwell.engine.audit import audit
-from runwell.store.sqlite import Database
+from tests.support.backends import a_store_at
 from tests.support.live_server import LiveServer
 
 AGENTS = str(Path(__file__).with_name("ending_agents.py"))
 
 
 async def faults_in(path: Path) -> list[str]:
-    database = Database.open(path, serving=False)
-    store = database.store()
-    found = [finding.sentence async for _, findings in audit(store) for finding in findings]
-    await store.close()
-    await asyncio.to_thread(database.close)
-    return found
+    async with a_store_at(path, serving=False, durability="full") as store:
+        return [finding.sentence async for _, findings in audit(store) for finding in findings]
 
 
 @pytest.mark.e2e
@@ -89,6 +84,7 @@ def fill(path: Path) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.sqlite
 async def test_a_full_disk_is_503_nothing_false_is_acknowledged_and_it_recovers(small_disk: Path) -> None:
     server = LiveServer(small_disk, AGENTS)
     with server:

@@ -8,15 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.live_server import LIMIT, LiveServer, without_settings
+from tests.support.live_server import LIMIT, LiveServer, settings_of, without_settings
 
 
 def keys(folder: Path, *args: str) -> str:
     """What `runwell keys …` prints."""
     command = [sys.executable, "-m", "runwell", "keys", *args]
-    done = subprocess.run(
-        command, cwd=folder, env=without_settings(), capture_output=True, text=True, timeout=LIMIT
-    )
+    env = without_settings(settings_of(folder).items())
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

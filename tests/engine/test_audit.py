@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -52,6 +53,27 @@ async def test_a_delivery_that_is_missing_is_found(store: Store, path: Path) -> 
     (fault,) = await faults(store)
     assert run.id in fault
     assert "seq 3 is not told" in fault
+
+
+async def test_a_run_whose_log_is_pruned_or_going_is_passed(store: Store) -> None:
+    for number in range(3):
+        await a_succeeded_run(store, NOW + number, callbacks=TOLD)
+    assert (await store.runs.prune_logs(NOW + 1, 100)).runs == 1
+    assert (await store.runs.prune_logs(NOW + 2, 1)).runs == 0
+    assert await faults(store) == []
+
+
+async def test_a_run_that_is_removed_while_it_is_read_is_passed(store: Store, monkeypatch) -> None:
+    await a_succeeded_run(store, callbacks=TOLD)
+    read = store.events.read
+
+    async def too_late(run_id: str, after: int, limit: int) -> list[Any]:
+        await store.runs.prune_logs(NOW + 1, 100)
+        await store.runs.forget(NOW + 1, 100)
+        return await read(run_id, after, limit)
+
+    monkeypatch.setattr(store.events, "read", too_late)
+    assert await faults(store) == []
 
 
 async def test_one_that_may_have_been_forgotten_is_not_missed(store: Store, path: Path) -> None:

@@ -70,6 +70,7 @@ async def test_a_retry_waits_its_turn_if_the_original_did(path: Path, if_busy: I
     assert again.in_order == run.in_order == (if_busy is not IfBusy.TOGETHER)
 
 
+@pytest.mark.sqlite
 async def test_a_run_that_is_deleted_while_it_is_retried_is_not_found(path: Path) -> None:
     async with a_machine(path, quick) as machine:
         run = await run_to_end(machine, "quick", "x" * LARGEST_KEPT)

@@ -23,7 +23,7 @@ from runwell.engine.core import Core
 from runwell.engine.submit import Submission, submit
 from runwell.ports.store import Idempotency, RunFilter
 from runwell.store.signals import LocalSignals
-from runwell.store.sqlite import Database
+from tests.support.backends import a_store_at
 
 
 class StandingClock:
@@ -55,13 +55,10 @@ async def stubborn(question: str) -> str:
 @pytest.fixture
 async def core(tmp_path: Path) -> AsyncIterator[Core]:
     signals, clock = LocalSignals(), StandingClock()
-    database = Database.open(tmp_path / "runs.db", durability="off")
-    store = database.store(signals.publish)
-    catalog = Catalog([first, typed, stubborn])
-    await store.agents.publish(catalog.specs, clock.now())
-    yield Core(store, signals, clock, catalog)
-    await store.close()
-    database.close()
+    async with a_store_at(tmp_path / "runs.db", signals) as store:
+        catalog = Catalog([first, typed, stubborn])
+        await store.agents.publish(catalog.specs, clock.now())
+        yield Core(store, signals, clock, catalog)
 
 
 async def start(core: Core, owner: str = "me", **fields) -> Run:

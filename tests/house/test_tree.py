@@ -64,7 +64,13 @@ def test_no_state_at_module_level(product: list[Source]) -> None:
 
 
 def test_no_statement_asks_for_the_time(sources: list[Source]) -> None:
-    store = [s for s in sources if s.within("src/runwell/store") and s.path.endswith((".py", ".sql"))]
+    # All but the one that is for nothing else: the clock of a fleet.
+    clock = "src/runwell/store/postgres/clock.py"
+    store = [
+        s
+        for s in sources
+        if s.within("src/runwell/store") and s.path.endswith((".py", ".sql")) and s.path != clock
+    ]
     verify(o for s in store for o in rules.sql_clocks(s))
 
 

@@ -235,9 +235,9 @@ async def test_two_servers_in_one_process_count_apart(house: House, narrow: Hous
     assert "/agents" not in (await narrow.client.get("/metrics")).text
 
 
-async def test_the_root_leads_to_the_documentation(house: House):
+async def test_the_root_leads_to_the_runs(house: House):
     answer = await house.client.get("/")
-    assert (answer.status, answer.headers["location"]) == (307, "/docs")
+    assert (answer.status, answer.headers["location"]) == (307, "/ui/")
 
 
 async def test_the_documentation_needs_no_network(house: House):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runwell.ports.store import Store
+from tests.support.backends import databases
 from tests.support.runs import a_store
 
 MEMORY = Path("/dev/shm")
@@ -23,12 +24,9 @@ def fast_folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
+def postgres_server() -> str:
     """The URL of a PostgreSQL server, started when it is first asked for."""
-    from tests.support.postgres import a_postgres
-
-    with a_postgres() as url:
-        yield url
+    return databases().server()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """What only a dialect knows."""
 
-from runwell.ports.store import Store
+import pytest
+
+from runwell.ports.store import RunFilter, Store
 from tests.support.runs import NOW, OWNER, doc
 
 
@@ -31,3 +33,12 @@ async def test_documents_are_walked_from_the_greatest_id(store: Store) -> None:
     assert [id for id, _ in first] == ["d", "c", "b"]
     assert await store.documents.page(OWNER, "notes", before="b", limit=3) == [("a", doc("a"))]
     assert await store.documents.page(OWNER, "notes", before="a", limit=3) == []
+
+
+@pytest.mark.parametrize("name", ["\0", "a\0b"], ids=["nul", "inside"])
+async def test_what_no_database_can_hold_is_not_found(store: Store, name: str) -> None:
+    assert await store.documents.get(OWNER, name, name) is None
+    assert await store.documents.page(OWNER, name, limit=3) == []
+    assert await store.agents.get(name, OWNER) is None
+    assert await store.runs.page(OWNER, RunFilter(agent=name), before=None, after=None, limit=3) == []
+    assert await store.runs.count(OWNER, RunFilter(label=name)) == 0

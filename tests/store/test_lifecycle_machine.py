@@ -28,7 +28,7 @@ from runwell.domain.commands import (
     TimeOut,
     TryAgain,
 )
-from runwell.domain.errors import AttemptSuperseded, IllegalTransition, StaleRun
+from runwell.domain.errors import AttemptSuperseded, IllegalTransition, NotItsTurn, StaleRun
 from runwell.domain.events import FINAL_TYPES, ProgressNoted, StepStarted, TextDelta
 from runwell.domain.lifecycle import FINAL, decide
 from runwell.domain.run import Progress, Run, RunStatus
@@ -112,6 +112,12 @@ class LifecycleThroughTheStore(RuleBasedStateMachine):
             return
         try:
             stored = self._wait(self._store.runs.commit(change, self._now))
+        except NotItsTurn:
+            rows = [other.latest for other in self._known.values()]
+            held = {row.concurrency_key for row in rows if row.status is RunStatus.RUNNING}
+            assert change.command == "claim"
+            assert seen.concurrency_key in held - {None}
+            return
         except (StaleRun, AttemptSuperseded):
             if seen is known.latest:  # nobody came in between
                 raise

@@ -19,7 +19,7 @@ from runwell.domain.commands import (
     Succeed,
     TryAgain,
 )
-from runwell.domain.errors import StaleRun
+from runwell.domain.errors import NotItsTurn, StaleRun
 from runwell.domain.run import Run
 from runwell.ports.store import Idempotency, Store
 from runwell.store.postgres import Database
@@ -215,4 +215,22 @@ async def test_whoever_frees_a_key_and_whoever_queues_up_for_it_see_each_other(
             do(store, holder, Succeed(output=doc(1))), add(elsewhere, agent="other", **fields)
         )
         assert set(queue.take()) == {added.run.id}, "or it would wait for ever"
+    await database.close()
+
+
+async def test_a_claim_that_comes_too_early_is_offered_again(
+    store: Store, queue: Queue, postgres: str
+) -> None:
+    database = await Database.open(postgres)
+    elsewhere = database.store(enlist=queue.enlist)
+    for number in range(20):
+        fields: dict[str, Any] = {"concurrency_key": f"k{number}"}
+        holder = await do(store, await a_queued_run(store, **fields), CLAIM)
+        following = await a_queued_run(store, **fields)
+        queue.take()
+        _, claimed = await asyncio.gather(
+            do(store, holder, Succeed(output=doc(1))), do(elsewhere, following, CLAIM), return_exceptions=True
+        )
+        assert isinstance(claimed, Run | NotItsTurn)
+        assert isinstance(claimed, Run) or queue.take() == [following.id], "or it would wait for ever"
     await database.close()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,13 +11,13 @@ import pytest
 
 from runwell.domain.callback import StandingCallback
 from runwell.domain.commands import AskCancel, Cancel, Claim, Command, HandBack, Lapse, Succeed
-from runwell.domain.errors import IdempotencyMismatch, StaleRun, ThreadBusy
+from runwell.domain.errors import IdempotencyMismatch, NotItsTurn, StaleRun, ThreadBusy
 from runwell.domain.events import FINAL_TYPES, TextDelta
 from runwell.domain.run import Run, RunStatus
 from runwell.domain.thread import IfBusy, Role
 from runwell.ports.store import Added, Idempotency, NewMessage, Store
 from tests.store.test_outbox import a_secret
-from tests.support.postgres import a_postgres_store, a_session, until_it_waits
+from tests.support.postgres import LONG, a_postgres_store, a_session, until_it_waits
 from tests.support.runs import (
     NOW,
     OWNER,
@@ -59,6 +60,29 @@ async def test_of_many_claims_on_many_machines_one_wins(stores: list[Store]) -> 
         assert sorted(type(result).__name__ for result in results) == ["Run", "StaleRun", "StaleRun"]
         log = await stores[1].events.read(run.id, 0, 10)
         assert [(line.seq, line.type) for line in log] == [(1, "run.created"), (2, "attempt.started")]
+
+
+async def test_of_claims_under_one_key_on_several_machines_one_wins(stores: list[Store]) -> None:
+    for number in range(20):
+        runs = [await a_queued_run(stores[0], concurrency_key=f"k{number}") for _ in stores]
+        claims = [do(store, run, Claim(worker=WORKER)) for store, run in zip(stores, runs, strict=True)]
+        results = await at_once(*claims)
+        assert sorted(type(result).__name__ for result in results) == ["NotItsTurn", "NotItsTurn", "Run"]
+
+
+async def test_a_claim_waits_for_whoever_is_about_its_key_and_then_looks(
+    stores: list[Store], postgres: str
+) -> None:
+    first, second = [await a_queued_run(stores[0], concurrency_key="k") for _ in range(2)]
+    async with a_session(postgres) as other:
+        await other.execute("BEGIN")
+        await other.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 20510))", f"{OWNER}\nk")
+        await other.execute("UPDATE runs SET status = 'running' WHERE id = $1", bytes.fromhex(first.id))
+        claiming = asyncio.ensure_future(do(stores[1], second, Claim(worker=WORKER)))
+        await until_it_waits(postgres)
+        await other.execute("COMMIT")
+    with pytest.raises(NotItsTurn):
+        await claiming
 
 
 async def test_a_change_waits_for_the_row_and_then_sees_that_it_is_too_late(
@@ -214,18 +238,36 @@ async def test_an_owners_first_secret_is_one_on_all_machines(stores: list[Store]
 
 async def test_many_writers_of_many_runs_in_few_threads_all_get_through(stores: list[Store]) -> None:
     threads = [an_id() for _ in range(3)]
+    ends = asyncio.Condition()
+    ended: list[Run] = []
 
-    async def life(store: Store, number: int) -> Run:
+    def enough(count: int) -> bool:
+        return len(ended) >= count
+
+    async def claimed(store: Store, run: Run) -> Run:
+        while True:
+            after = len(ended) + 1
+            try:
+                return await do(store, run, Claim(worker=WORKER))
+            except NotItsTurn:
+                async with ends:
+                    await ends.wait_for(partial(enough, after))
+
+    async def life(store: Store, number: int) -> None:
         run = await a_queued_run(
-            store, thread_id=threads[number % 3], message=HELLO, concurrency_key="k", in_order=number % 2 == 0
-        )
-        run = await do(store, run, Claim(worker=WORKER))
-        run = await record(store, run, TextDelta(text="word"))
-        return await do(store, run, Succeed(output=doc(number)))
+            store, thread_id=threads[number % 3], message=HELLO, concurrency_key=f"k{number % 4}",
+            in_order=number % 2 == 0,
+        )  # fmt: skip
+        run = await record(store, await claimed(store, run), TextDelta(text="word"))
+        run = await do(store, run, Succeed(output=doc(number)))
+        async with ends:
+            ended.append(run)
+            ends.notify_all()
 
-    ended = await asyncio.gather(*(life(stores[number % 3], number) for number in range(45)))
+    async with asyncio.timeout(LONG):
+        await asyncio.gather(*(life(stores[number % 3], number) for number in range(24)))
     assert all(run.final for run in ended)
     for thread in threads:
         messages = await stores[0].threads.messages(thread, limit=100)
         assert all(b.position == a.position + 1 for a, b in pairwise(messages))
-        assert len(messages) == 15
+        assert len(messages) == 8

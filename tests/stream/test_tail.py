@@ -123,6 +123,15 @@ async def test_a_pruned_log_says_so(house: House):
         await anext(tail(pruned, house.signals, run.id, 0))
 
 
+async def test_a_log_that_is_pruned_while_it_is_read_ends(house: House):
+    run = await house.a_finished_run()
+    house.clock.move(1)
+    async with aclosing(tail_of(house, run, page=2)) as pages:
+        assert len(await next_events(pages)) == 2
+        await house.store.runs.prune_logs(house.clock.now(), 100)
+        assert [page async for page in pages] == []
+
+
 async def test_many_readers_of_one_run_see_the_same(house: House):
     run = await house.a_running_run()
     readers = [asyncio.ensure_future(seqs(tail_of(house, run, cut % 3))) for cut in range(50)]

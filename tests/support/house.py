@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +35,9 @@ from runwell.server.front import Front
 from runwell.server.metrics import Metrics
 from runwell.server.observed import Transitions, observed
 from runwell.store.signals import LocalSignals
-from runwell.store.sqlite import Database
 from runwell.stream.presence import Closing
 from tests.support.asgi import PATIENCE, AsgiClient
+from tests.support.backends import a_store_at
 
 MODEL_KEY = "MODEL_KEY"
 """The variable that agents made through the API may read."""
@@ -178,13 +178,14 @@ async def a_house(
 ) -> AsyncIterator[House]:
     """A server over a new database in the folder; `settings` are `build_app`'s, `options` the dialects'."""
     folder.mkdir(exist_ok=True)
-    database = Database.open(folder / "house.db", durability="off")
     signals, clock, closing = LocalSignals(), HandClock(), Closing()
     transitions = Transitions()
-    inner = database.store(signals.publish)
-    store = observed(inner, transitions)
-    accounts = Accounts(store, clock, signup_open=True, passwords=Passwords(PasswordHasher(**CHEAP)))
-    try:
+    async with AsyncExitStack() as stack:
+        stack.callback(closing.begin)
+        inner = await stack.enter_async_context(a_store_at(folder / "house.db", signals))
+        store = observed(inner, transitions)
+        accounts = Accounts(store, clock, signup_open=True, passwords=Passwords(PasswordHasher(**CHEAP)))
+        stack.callback(accounts.close)
         catalog = Catalog(agents)
         limits = Limits(model_keys=frozenset({MODEL_KEY}))
         core = Core(store, signals, clock, catalog, limits)
@@ -197,8 +198,3 @@ async def a_house(
         metrics = Metrics(closing, [transitions])
         app = build_app(services, metrics=metrics, **settings)
         yield House(services, app, clock, signals, closing, authenticator)
-    finally:
-        closing.begin()
-        accounts.close()
-        await inner.close()
-        database.close()

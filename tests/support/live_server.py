@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from runwell.client import Client
+from tests.support.backends import database_of, on_postgres
 
 LIMIT = 30.0
 AGENTS = Path(__file__).with_name("live_agents.py")
@@ -24,6 +25,13 @@ def without_settings(environ: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
     return clean | dict(environ)
 
 
+def settings_of(folder: Path) -> dict[str, str]:
+    """The variables by which a command in the folder finds the database of its server."""
+    if not on_postgres():
+        return {}
+    return {"RUNWELL_DB": database_of(folder / "runwell.db"), "RUNWELL_LAPSE": "2"}
+
+
 class LiveServer:
     """Starts, stops, kills and restarts one server: same database, and from the first start on the same port.
 
@@ -34,7 +42,7 @@ class LiveServer:
     def __init__(self, folder: Path, *args: str, env: Mapping[str, str] | None = None, port: int = 0) -> None:
         self.folder = folder
         self.url = ""
-        self._env = dict(env or {})
+        self._env = {**settings_of(folder), **(env or {})}
         self._args = args or (str(AGENTS),)
         self._port = str(port)
         self._process: subprocess.Popen[str] | None = None
@@ -49,8 +57,13 @@ class LiveServer:
 
     def start(self) -> None:
         """Returns when it listens. Raises `AssertionError` with its log when it ends instead."""
-        command = [sys.executable, "-m", "runwell", "serve", *self._args, "--port", self._port]
         before = len(self._lines)
+        self._launch([sys.executable, "-m", "runwell", "serve", *self._args, "--port", self._port])
+        listening = LISTENING.search(self.wait_for(LISTENING.pattern, after=before))
+        assert listening is not None
+        self.url, self._port = listening[1], listening[2]
+
+    def _launch(self, command: list[str]) -> None:
         self._process = subprocess.Popen(
             command,
             cwd=self.folder,
@@ -60,9 +73,6 @@ class LiveServer:
         )
         self._reader = threading.Thread(target=self._listen, args=(self._process,), daemon=True)
         self._reader.start()
-        listening = LISTENING.search(self.wait_for(LISTENING.pattern, after=before))
-        assert listening is not None
-        self.url, self._port = listening[1], listening[2]
 
     @property
     def pid(self) -> int:

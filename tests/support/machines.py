@@ -13,6 +13,7 @@ from runwell.engine import control, submit
 from runwell.engine.submit import Submission
 from runwell.ports.agent import Agent
 from runwell.wiring import Machine
+from tests.support.backends import database_of
 
 OWNER = "tester"
 LONG = 20.0
@@ -21,9 +22,11 @@ LONG = 20.0
 
 @asynccontextmanager
 async def a_machine(path: Path, *agents: Any, **settings: Any) -> AsyncIterator[Machine]:
-    """A machine over a database file with the given agents, stopped at the end."""
+    """A machine over the database that `path` names, with the given agents, stopped at the end."""
     given: list[Agent] = list(agents)
-    async with wiring.machine(Settings(db=str(path), durability="normal", **settings), given) as machine:
+    async with wiring.machine(
+        Settings(db=database_of(path), durability="normal", **settings), given
+    ) as machine:
         yield machine
 
 

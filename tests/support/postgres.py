@@ -5,10 +5,9 @@ import contextlib
 import os
 import shutil
 import tempfile
-import threading
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 from runwell.ports.store import Store
 from runwell.store.postgres import Database
 from runwell.store.signals import LocalSignals
+from tests.support.backends import elsewhere
 
 GIVEN = "RUNWELL_TEST_POSTGRES"
 MEMORY = Path("/dev/shm")
@@ -31,7 +31,8 @@ LONG = 20.0
 OURS = "pg_stat_activity WHERE datname = current_database() AND application_name = 'runwell'"
 """The connections that stores have opened, as the server sees them."""
 
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename != 'runwell_schema'"
+_TABLES = """SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+AND tablename NOT IN ('runwell_schema', 'runwell_additions')"""
 
 
 @contextmanager
@@ -80,21 +81,11 @@ def _lacking(reason: str, error: Exception) -> None:
 @contextmanager
 def a_database(server: str) -> Iterator[str]:
     """The URL of a new, empty database on the server. The user needs the right to make one."""
-    url = _elsewhere(_make(server))
+    url = elsewhere(_make(server))
     try:
         yield url
     finally:
-        _elsewhere(_drop(url, server))
-
-
-def _elsewhere(work: Coroutine[Any, Any, Any]) -> Any:
-    """The result of `work`, done on a loop of its own: this thread may have one that is running."""
-    results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(asyncio.run(work)))
-    thread.start()
-    thread.join()
-    (result,) = results
-    return result
+        elsewhere(_drop(url, server))
 
 
 async def _make(server: str) -> str:
@@ -113,6 +104,47 @@ async def _drop(url: str, server: str) -> None:
         await connection.execute(f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
     finally:
         await connection.close()
+
+
+async def prepare(url: str) -> None:
+    """All tables, PgQueuer's too."""
+    from runwell.dispatch.pgqueuer.schema import prepare as prepare_queue
+
+    database = await Database.open(url)
+    await database.apart(prepare_queue)
+    await database.close()
+
+
+_CLEAR = """DO $$ DECLARE name text; filled boolean; BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+        AND tablename NOT IN ('runwell_schema', 'runwell_additions', 'pulse')
+    LOOP
+        EXECUTE 'SELECT EXISTS (SELECT 1 FROM ' || name || ')' INTO filled;
+        IF filled THEN EXECUTE 'DELETE FROM ' || name; END IF;
+    END LOOP;
+END $$"""
+
+
+async def clear(url: str) -> None:
+    """Remove all that a test has left; quicker than `empty` where little is left."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(_CLEAR)
+    finally:
+        await connection.close()
+
+
+async def everything(url: str) -> bytes:
+    """Every value of every row, texts and bytes as they are."""
+    connection = await asyncpg.connect(url)
+    try:
+        names = [row[0] for row in await connection.fetch(_TABLES)]
+        rows = [row for name in names for row in await connection.fetch(f"SELECT * FROM {name}")]
+    finally:
+        await connection.close()
+    return b"\n".join(
+        value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row
+    )
 
 
 async def empty(url: str) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from runwell import Context, agent
+from runwell.agents.catalogue import Catalog
 from runwell.config import Settings
 from runwell.domain.errors import StoreUnavailable
 from runwell.domain.json_gate import decode
 from runwell.domain.run import Reason, RunStatus
 from runwell.ports.agent import Suspended
-from runwell.store.sqlite import Database
 from runwell.wiring import Machine
+from runwell.wiring.grounds import local_ground
 from runwell.worker import attempt as attempts
 from runwell.worker.upkeep.expiry import BATCH, expire_due
 from tests.support.held import Held, turns_until
@@ -52,13 +53,13 @@ class MovedClock:
 @asynccontextmanager
 async def a_machine_with(clock: MovedClock, path: Path, *agents: Any) -> AsyncIterator[Machine]:
     """Not started."""
-    database = Database.open(path)
-    machine = Machine(database, agents, Settings(db=str(path), durability="normal", grace=0.2), clock)
-    try:
-        yield machine
-    finally:
-        await machine.stop()
-        database.close()
+    settings = Settings(db=str(path), durability="normal", grace=0.2)
+    async with local_ground(settings, clock) as ground:
+        machine = Machine(ground, Catalog(agents), settings)
+        try:
+            yield machine
+        finally:
+            await machine.stop()
 
 
 async def one() -> int:

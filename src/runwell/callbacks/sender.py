@@ -42,7 +42,8 @@ _ORIGIN = re.compile(r"[^:/?#]+://[^/?#]*")
 
 class Sender:
     """A service. `bodies` are the formats of callbacks, by their word; `chance` shakes the delays,
-    `timeout` is the seconds a post may take.
+    `timeout` is the seconds a post may take; `may_post` says whether this process is to: one of all those
+    on a database is. Whoever may from now on is woken.
 
     Belongs to the loop of the core's store and signals.
     """
@@ -60,8 +61,10 @@ class Sender:
         timeout: float = TOTAL_TIMEOUT,
         grace: float = GRACE,
         patience: float = PATIENCE,
+        may_post: Callable[[], bool] = lambda: True,
     ) -> None:
         self._core = core
+        self._may_post = may_post
         self._new_client = client
         self._delivering = Delivering(core, guard, bodies, chance, timeout, patience)
         self._at_once = at_once
@@ -129,7 +132,7 @@ class Sender:
 
     async def _take_due(self) -> None:
         deliveries = self._core.store.deliveries
-        while (free := self._at_once - len(self._under_way)) > 0:
+        while self._may_post() and (free := self._at_once - len(self._under_way)) > 0:
             busy = frozenset(at for at, posts in self._receivers.items() if posts >= self._per_receiver)
             now = self._core.clock.now()
             found = await deliveries.due(now, free, frozenset(self._under_way), busy)
@@ -156,6 +159,8 @@ class Sender:
 
     async def _idle(self) -> float:
         """Seconds until something is due that is not yet."""
+        if not self._may_post():
+            return LONGEST_IDLE
         now = self._core.clock.now()
         due = await self._core.store.deliveries.next_due(now)
         if due is None:

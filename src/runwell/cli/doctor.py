@@ -5,17 +5,19 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
+from runwell import __version__
 from runwell.cli import terminal
+from runwell.cli.doctor_database import postgres_findings, schema_finding
 from runwell.cli.local import with_settings
 from runwell.config import Settings
 from runwell.domain.errors import RunwellError
 from runwell.engine.audit import Finding
-from runwell.wiring import audit_all
+from runwell.wiring import audit_all, operating
 
 MIB = 2**20
 SCARCE, SHORT = 100 * MIB, 1024 * MIB
@@ -30,18 +32,21 @@ MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "r
 
 
 @click.command()
+@click.option("--audit", is_flag=True, help="Only hold every run's log against the run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @with_settings
-def doctor(settings: Settings, as_json: bool) -> None:
+def doctor(settings: Settings, audit: bool, as_json: bool) -> None:
     """Check this machine and its database: versions, disk, clock, and every run's log.
 
-    Changes nothing, and may run beside a server. Ends with 1 when something is wrong.
+    Of PostgreSQL: how far it is, how it is set, its connections, and who is at work. Changes nothing,
+    and may run beside servers. Ends with 1 when something is wrong.
 
     \b
       runwell doctor
       runwell doctor --db /var/lib/runwell/runs.db --json
+      runwell doctor --db postgresql://runwell@db/runwell --audit
     """
-    findings = list(examine(settings))
+    findings = list(audit_only(settings) if audit else examine(settings))
     if as_json:
         terminal.print_json({"findings": [finding._asdict() for finding in findings]})
     else:
@@ -52,37 +57,59 @@ def doctor(settings: Settings, as_json: bool) -> None:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """All checks, the machine's before the logs'. Levels are ok, warning and error."""
-    yield _sqlite()
-    yield from _place(settings.path)
-    if not settings.path.exists():
+    """All checks, the machine's before the database's before the logs'. Levels are ok, warning and error."""
+    yield _python()
+    if settings.postgres is not None:
+        yield from _reached(lambda: asyncio.run(postgres_findings(settings)))
+    else:
+        yield _sqlite()
+        yield from _place(settings.path)
+        if settings.path.exists():
+            yield _clock(settings.path)
+    yield from audit_only(settings)
+
+
+def audit_only(settings: Settings) -> Iterator[Finding]:
+    """What the logs say, if the database has the schema that they are read by; it is not given one here."""
+    if settings.postgres is None and not settings.path.exists():
         yield Finding("ok", "no_database", f"There is no database {settings.path} yet; `serve` makes it.")
         return
-    yield _clock(settings.path)
-    yield from asyncio.run(_logs(settings))
+    schema = list(_reached(lambda: [schema_finding(settings, asyncio.run(operating.outlook(settings)))]))
+    yield from schema
+    if all(finding.level == "ok" for finding in schema):
+        yield from _reached(lambda: asyncio.run(_logs(settings)))
+
+
+def _reached(look: Callable[[], list[Finding]]) -> list[Finding]:
+    """What was found, or why nothing could be."""
+    try:
+        return look()
+    except RunwellError as error:
+        return [Finding("error", error.code, f"{error.message}. {error.hint}".strip())]
 
 
 async def _logs(settings: Settings) -> list[Finding]:
     """What is wrong with the log of any run, or that nothing is."""
     runs, faults = 0, list[Finding]()
-    try:
-        async for _, found in audit_all(settings):
-            runs += 1
-            faults += found
-    except RunwellError as error:
-        return [Finding("error", error.code, f"{error.message}. {error.hint}".strip())]
+    async for _, found in audit_all(settings):
+        runs += 1
+        faults += found
     return faults or [Finding("ok", "logs", f"The log of every run ({runs:,}) tells its run's story.")]
+
+
+def _python() -> Finding:
+    version = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
+    return Finding("ok", "python", f"Runwell {__version__} on Python {version}.")
 
 
 def _sqlite() -> Finding:
     import apsw
 
     version = apsw.sqlite_lib_version()
-    python = f"Python {sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     if tuple(map(int, version.split(".")[:3])) < SOUND_SQLITE:
         wanted = ".".join(map(str, SOUND_SQLITE))
         return Finding("error", "sqlite_too_old", f"SQLite {version} is older than {wanted}: upgrade apsw.")
-    return Finding("ok", "versions", f"{python}, SQLite {version}.")
+    return Finding("ok", "sqlite", f"SQLite {version}.")
 
 
 def _place(database: Path) -> Iterator[Finding]:

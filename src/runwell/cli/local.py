@@ -18,7 +18,11 @@ USAGE = 2
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Adds `--db` and `--config`, and hands the command the settings."""
 
-    @click.option("--db", metavar="PATH", help="The database. [env: RUNWELL_DB; runwell.db]")
+    @click.option(
+        "--db",
+        metavar="DATABASE",
+        help="The database: a file, or a postgresql:// URL. [env: RUNWELL_DB; runwell.db]",
+    )
     @click.option(
         "--config", "file", metavar="FILE", help="The settings file. [env: RUNWELL_CONFIG; runwell.toml]"
     )
@@ -32,7 +36,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 def existing(settings: Settings) -> Settings:
     """The settings, if their database is there: looking must not make one."""
-    if not settings.path.exists():
+    if settings.postgres is None and not settings.path.exists():
         raise Failure(
             f"there is no database {settings.path}",
             "`runwell serve` makes it; --db, RUNWELL_DB or runwell.toml name another.",

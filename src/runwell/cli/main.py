@@ -13,12 +13,13 @@ Start a server, submit a run, watch it:
   runwell run submit researcher "What is new?" --stream
   runwell run list --status running
 
-`serve`, `keys`, `users` and `doctor` work on the database file of this machine; the others talk to a server
-over HTTP: RUNWELL_URL (http://127.0.0.1:8005) with RUNWELL_KEY.
+`serve`, `work`, `keys`, `users`, `migrate`, `copy` and `doctor` work on the database itself; the others talk
+to a server over HTTP: RUNWELL_URL (http://127.0.0.1:8005) with RUNWELL_KEY.
 """
 
 COMMANDS = {
     "serve": Place("runwell.cli.serve:serve", "Start the server."),
+    "work": Place("runwell.cli.work:work", "Work on the runs of other servers' database."),
     "run": Place("runwell.cli.run:run", "Submit runs, and watch, answer, cancel them."),
     "agents": Place("runwell.cli.agents:agents", "See which agents a server has."),
     "keys": Place("runwell.cli.keys:keys", "Make and revoke API keys."),
@@ -26,6 +27,8 @@ COMMANDS = {
     "triggers": Place("runwell.cli.triggers:triggers", "Make addresses that start runs."),
     "callbacks": Place("runwell.cli.callbacks:callbacks", "Have the ends of runs posted somewhere."),
     "deliveries": Place("runwell.cli.deliveries:deliveries", "See what was posted, and post it again."),
+    "migrate": Place("runwell.cli.migrate:migrate", "Bring a database up to date."),
+    "copy": Place("runwell.cli.copy:copy", "Move a database into PostgreSQL."),
     "doctor": Place("runwell.cli.doctor:doctor", "Check this machine and its database."),
 }
 

@@ -1,10 +1,6 @@
 """`runwell serve`."""
 
-import asyncio
-import gc
-import logging
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -12,6 +8,7 @@ import click
 from runwell import config
 from runwell.cli.lazy import Failure
 from runwell.cli.local import failures
+from runwell.cli.process import run_until_stopped
 from runwell.config import Settings
 
 
@@ -19,7 +16,14 @@ from runwell.config import Settings
 @click.argument("agents", nargs=-1, metavar="[AGENTS]...")
 @click.option("--host", metavar="ADDRESS", help="The address to listen on. [127.0.0.1]")
 @click.option("--port", type=int, metavar="N", help="The port; 0 takes a free one. [8005]")
-@click.option("--db", metavar="PATH", help="The database; made if it is not there. [runwell.db]")
+@click.option(
+    "--db",
+    metavar="PATH",
+    help="The database: a file, made if it is not there, or a postgresql:// URL. [runwell.db]",
+)
+@click.option(
+    "--worker/--no-worker", default=None, help="Work on runs too, or leave that to `runwell work`. [--worker]"
+)
 @click.option("--concurrency", type=int, metavar="N", help="How many runs are worked on at once. [100]")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")
 @click.option(
@@ -39,6 +43,7 @@ def serve(
       runwell serve
       runwell serve my_agents.py --reload
       runwell serve my_package.agents --port 9000 --db /var/lib/runwell/runs.db
+      runwell serve --no-worker --db postgresql://runwell@db/runwell
 
     Every flag is also a variable, RUNWELL_PORT, and a key of runwell.toml. On loopback, and as long
     as there is no key, requests need none. SIGTERM stops it; unfinished runs go on at the next start.
@@ -55,13 +60,8 @@ def serve(
 def _serve(settings: Settings) -> None:
     from runwell import wiring
 
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr
-    )
-    _collect_rarely()
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(wiring.serve(settings))
+        run_until_stopped(settings, wiring.serve)
     except SystemExit as error:
         # So uvicorn ends when it cannot listen; its own line says what the system said.
         raise Failure(
@@ -70,24 +70,11 @@ def _serve(settings: Settings) -> None:
         ) from error
 
 
-def _collect_rarely() -> None:
-    """What was imported stays for ever, so the garbage collector need not look at it; and values here
-    are freed by reference counts, so it may come less often than for 700 new objects."""
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's where there is one; it does not run on Windows."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
 def _arguments(agents: tuple[str, ...], file: str | None, flags: dict[str, Any]) -> list[str]:
     """The command of the same server without `--reload`."""
     given = {**flags, "config": file}
+    worker = given.pop("worker")
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+    if worker is not None:
+        options.append("--worker" if worker else "--no-worker")
     return [sys.executable, "-m", "runwell", "serve", *options, *agents]

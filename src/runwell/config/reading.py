@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -59,19 +60,38 @@ def read(
         if value is not None and value != ():
             found[name] = Found(value, f"--{name.replace('_', '-')}", text=True)
     settings = Settings(**{name: _value(name, what) for name, what in found.items()})
-    _check_database(settings.db)
+    _check_database(settings)
+    _check_retention(settings)
     return settings
 
 
-def _check_database(db: str) -> None:
-    scheme = re.match(r"(\w+)(?:\+\w+)?://", db)
+def _check_retention(settings: Settings) -> None:
+    if 0 < settings.keep_runs < settings.keep_events:
+        raise BadSetting(
+            f"keep_events ({settings.keep_events:g} s) is longer than keep_runs "
+            f"({settings.keep_runs:g} s), and no log is kept longer than its run",
+            "Make keep_runs longer, or leave keep_events at 0: logs then go with their runs.",
+        )
+
+
+def _check_database(settings: Settings) -> None:
+    scheme = re.match(r"(\w+(?:\+\w+)?)://", settings.db)
     if scheme is None or scheme[1] == "sqlite":
+        if not settings.worker:
+            raise BadSetting(
+                "worker is off, and the database is a SQLite file, on which nobody else can work",
+                "Leave --no-worker out, or give a postgresql:// database.",
+            )
         return
-    which = "Postgres" if scheme[1] in ("postgres", "postgresql") else scheme[1]
-    raise BadSetting(
-        f"db names a {which} database, and this version serves SQLite",
-        "Give the path of a file, such as --db runwell.db.",
-    )
+    if settings.postgres is None:
+        raise BadSetting(
+            f"db names a database of the kind {scheme[1]}, which Runwell does not speak",
+            "Give the path of a SQLite file, or postgresql://user@host/name.",
+        )
+    try:
+        urlsplit(settings.db).port  # noqa: B018 - reading it is the check
+    except ValueError as error:
+        raise BadSetting(f"db: {error}", "Give postgresql://user:password@host:port/name.") from error
 
 
 def _of_file(given: str | None) -> dict[str, Found]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -42,8 +43,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, le=65535, description="The port to listen on; 0 takes a free one and logs which.")
     ] = 8005
     db: Annotated[
-        str, Meta(description="The database: a path, made when it is not there, or `sqlite:///path`.")
+        str,
+        Meta(
+            description="The database: a path, made when it is not there, or `sqlite:///path`; for many "
+            "machines `postgresql://user@host/name`."
+        ),
     ] = "runwell.db"
+    db_connections: Annotated[
+        int,
+        Meta(ge=2, description="How many connections to PostgreSQL a process holds, beside one for signals."),
+    ] = 10
+    migrate: Annotated[
+        bool,
+        Meta(
+            description="Whether a starting process brings a PostgreSQL database up to date. Without it, "
+            "`runwell migrate` does, and until then nothing starts."
+        ),
+    ] = True
+    worker: Annotated[
+        bool,
+        Meta(
+            description="Whether `runwell serve` works on runs itself. Without it, on PostgreSQL, processes "
+            "of `runwell work` do."
+        ),
+    ] = True
+    lapse: Annotated[
+        float,
+        Meta(
+            ge=2,
+            le=3600,
+            extra={"unit": "seconds"},
+            description="On PostgreSQL: after how long without a heartbeat a process counts as gone, and its "
+            "runs go on elsewhere. All processes must be given the same.",
+        ),
+    ] = 9.0
     load: Annotated[
         tuple[str, ...],
         Meta(description="Agents in code: `module`, `module:name`, `file.py` or `file.py:name`."),
@@ -90,6 +123,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_deliveries: Annotated[
         Seconds, Meta(description="For how long deliveries that have ended are kept, with their posts.")
     ] = 30 * 24 * HOUR
+    keep_events: Annotated[
+        Seconds,
+        Meta(
+            description="For how long the log of a run is kept after the run has ended; 0 is for as long as "
+            "the run itself."
+        ),
+    ] = 0.0
+    keep_runs: Annotated[
+        Seconds,
+        Meta(
+            description="For how long a run that has ended is kept, with all that belongs to it; 0 is for "
+            "ever. See [retention](../guides/retention.md)."
+        ),
+    ] = 0.0
     callbacks_allow: Annotated[
         tuple[str, ...],
         Meta(
@@ -129,6 +176,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Origins besides loopback whose web pages may call the API: `https://app.example`."),
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are "
+            "believed: `10.0.0.0/8`."
+        ),
+    ] = ("127.0.0.1", "::1")
     signup: Annotated[
         Signup,
         Meta(
@@ -165,6 +219,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def signup_open(self) -> bool:
         """Whoever opens a server to a network has not thereby invited strangers to run its agents."""
         return self.signup == "open" or (self.signup == "auto" and is_loopback_address(self.host))
+
+    @property
+    def postgres(self) -> str | None:
+        """The URL behind `db` when it names a PostgreSQL database. It may hold a password."""
+        return self.db if self.db.startswith(("postgresql://", "postgres://")) else None
+
+    @property
+    def database(self) -> str:
+        """`db` for people to read: without the password."""
+        if self.postgres is None:
+            return str(self.path)
+        parts = urlsplit(self.postgres)
+        user = f"{parts.username}@" if parts.username else ""
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{user}{parts.hostname or ''}{port}{parts.path}"
 
     @property
     def path(self) -> Path:

@@ -54,6 +54,9 @@ class LocalDispatcher:
             timer.cancel()
         self._resting.clear()
 
+    async def close(self) -> None:
+        """Nothing is left: what is queued is the store's knowledge."""
+
     @property
     def trying(self) -> int:
         """How many executions are going on."""
@@ -88,7 +91,7 @@ class LocalDispatcher:
             now, agents=places.free, full=places.full, limit=free, exclude=exclude
         )
         for run_id in found:
-            task = asyncio.create_task(execute(run_id), name=f"run_{run_id}")
+            task = asyncio.create_task(execute(run_id, None), name=f"run_{run_id}")
             self._trying[run_id] = task
             task.add_done_callback(functools.partial(self._ended, run_id))
         due = await self._store.runs.next_due(now)

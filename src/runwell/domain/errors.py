@@ -8,7 +8,7 @@
     ├── Conflict ........... the request is right, the moment is not
     │   ├── IllegalTransition · RunNotFinal · RunNotWaiting · QuestionChanged · ThreadBusy
     │   ├── EmailTaken
-    │   └── StaleRun · AttemptSuperseded (never leave the core)
+    │   └── StaleRun · NotItsTurn · AttemptSuperseded (never leave the core)
     ├── Refused ............ Unauthenticated · Forbidden
     ├── Gone ............... LogPruned
     ├── TooLarge ........... a body or an output over its limit
@@ -202,6 +202,13 @@ class TriggerNotFound(NotFound):
         super().__init__(f"There is no trigger {trigger[:80]}", "GET /triggers lists yours.")
 
 
+class ScheduleNotFound(NotFound):
+    code = "schedule_not_found"
+
+    def __init__(self, schedule_id: str) -> None:
+        super().__init__(f"There is no schedule schedule_{schedule_id}", "GET /schedules lists yours.")
+
+
 class UserNotFound(NotFound):
     code = "user_not_found"
 
@@ -288,6 +295,22 @@ class StaleRun(Conflict):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"run_{run_id} changed meanwhile", "Try again.")
+
+
+class NotItsTurn(StaleRun):
+    """A claim of a run that another run goes before, in its thread or under its concurrency key.
+
+    It stays queued, and is offered again by whatever ends the other one.
+    """
+
+    code = "not_its_turn"
+
+    def __init__(self, run_id: str) -> None:
+        Conflict.__init__(
+            self,
+            f"run_{run_id} cannot start before another run has ended",
+            "Leave it queued: it starts when its thread or its concurrency key is free.",
+        )
 
 
 class AttemptSuperseded(Conflict):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from runwell.domain.audit import Audit
-from runwell.domain.errors import LogPruned
+from runwell.domain.errors import LogPruned, RunNotFound
 from runwell.domain.instant import Instant
 from runwell.ports.store import Store
 
@@ -42,5 +42,15 @@ async def audit(store: Store, told_since: Instant = 0) -> AsyncIterator[tuple[st
             faults = [("log_invariant", fault) for fault in judge.close(run)]
             outbox = await store.deliveries.of(run.id)
             faults += [("outbox_invariant", fault) for fault in judge.untold(run, outbox, told_since)]
+            if faults and await _gone(store, run.id):
+                faults = []  # removed while it was read
             yield run.id, [Finding("error", code, f"run_{run.id}: {fault}") for code, fault in faults]
         after = runs[-1].id
+
+
+async def _gone(store: Store, run_id: str) -> bool:
+    try:
+        await store.runs.get(run_id)
+    except RunNotFound:
+        return True
+    return False

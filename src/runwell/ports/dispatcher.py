@@ -6,8 +6,9 @@ Whatever a dispatcher does twice is harmless: the claim's fence decides.
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol
 
-Execute = Callable[[str], Coroutine[Any, Any, bool]]
-"""Try the run with this id: claim it, drive it to the end of the attempt. Never raises.
+Execute = Callable[[str, int | None], Coroutine[Any, Any, bool]]
+"""Try the run with this id: claim it, drive it to the end of the attempt. Never raises. With a number,
+only if that is the attempt that it waits for.
 
 False: it could not be claimed, and the reason may still hold in a moment, so it is left alone for a
 while. Having no place for its agent is no such reason: `Takes` says so.
@@ -39,4 +40,8 @@ class Dispatcher(Protocol):
 
     async def stop(self) -> None:
         """Offer nothing more. Running executions are not touched."""
+        ...
+
+    async def close(self) -> None:
+        """Put everything away, when all executions have ended."""
         ...

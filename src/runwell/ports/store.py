@@ -21,6 +21,8 @@ from runwell.domain.step import Step
 from runwell.domain.thread import IfBusy, Message, Role, Thread
 from runwell.ports.accounts import Sessions, Users
 from runwell.ports.outbox import Callbacks, Deliveries, Triggers
+from runwell.ports.schedules import Schedules
+from runwell.ports.workers import Leases, Workers
 
 
 class Idempotency(NamedTuple):
@@ -66,6 +68,13 @@ class QueueDepth(NamedTuple):
     queued: int
     running: int
     oldest_at: Instant | None
+
+
+class Pruned(NamedTuple):
+    """`runs` were done with, and `rows` of theirs (events or steps) removed."""
+
+    runs: int
+    rows: int
 
 
 class Runs(Protocol):
@@ -123,7 +132,8 @@ class Runs(Protocol):
         `cancel_requested_at` that came meanwhile. Events get the numbers after the row's
         `last_seq`, without gaps. Raises `StaleRun` when `change.seen_version` is given and is not
         the row's; `AttemptSuperseded` when `change.attempt` is given and the row is not running in
-        that attempt; `RunNotFound`.
+        that attempt; `NotItsTurn` for a claim while an earlier live run is in the thread of a run
+        `in_order`, or another of its owner is running under its `concurrency_key`; `RunNotFound`.
         """
         ...
 
@@ -191,6 +201,21 @@ class Runs(Protocol):
         """Drop keys made before this instant; how many were dropped."""
         ...
 
+    async def prune_logs(self, before: Instant, limit: int) -> Pruned:
+        """Remove logs of runs that ended before this instant, the oldest first: at most `limit` events.
+
+        A log that is longer goes in several calls. From the first on it reads as pruned, and the next
+        call goes on with it, whatever its `before`: a process that dies in between leaves a run that
+        says so, never a log with a hole. (0, 0) means that nothing is left to do.
+        """
+        ...
+
+    async def forget(self, before: Instant, limit: int) -> Pruned:
+        """Remove runs that ended before this instant and whose log is pruned, the oldest first: at most
+        `limit` of them, with at most `limit` steps. A run with more goes in several calls, and has no
+        steps from the first on. What `delete` leaves stays. (0, 0) means that nothing is left to do."""
+        ...
+
 
 class Events(Protocol):
     async def read(self, run_id: str, after: int, limit: int) -> list[LoggedEvent]:
@@ -201,7 +226,8 @@ class Events(Protocol):
 
 class Steps(Protocol):
     async def of(self, run_id: str) -> list[Step]:
-        """In the order of their first start, with outputs and usage summed over attempts."""
+        """In the order of their first start, with outputs and usage summed over attempts. Without
+        outputs and errors when the log was pruned."""
         ...
 
 
@@ -333,11 +359,17 @@ class Store(Protocol):
     @property
     def triggers(self) -> Triggers: ...
     @property
+    def schedules(self) -> Schedules: ...
+    @property
     def documents(self) -> Documents: ...
     @property
     def users(self) -> Users: ...
     @property
     def sessions(self) -> Sessions: ...
+    @property
+    def workers(self) -> Workers: ...
+    @property
+    def leases(self) -> Leases: ...
 
     async def check(self) -> None:
         """Write and read back something small. Raises `StoreUnavailable`."""

@@ -8,6 +8,7 @@ from runwell.auth.local_mode import allowed_origins
 from runwell.dialects.catalogue import DIALECTS
 from runwell.dialects.dialect import BuildDialect, Dialect, HotHandler, RenderBody, Services
 from runwell.server.cors import Cors
+from runwell.server.dashboard.dashboard import Dashboard
 from runwell.server.docs import Docs, OpenApi
 from runwell.server.front import Front
 from runwell.server.guard import LocalGuard
@@ -39,6 +40,8 @@ def build_app(
     native = Mount(built[0], "")
     paths = Paths(native)
     _add_own(paths, native, services, metrics)
+    for method, path, handler in Dashboard(services, native.dialect.app).routes():
+        paths.add(path, method, native).hot[method] = handler
     for dialect in built:
         root = native if dialect is built[0] else Mount(dialect, "")
         named = Mount(dialect, f"/{dialect.name}")
@@ -75,7 +78,6 @@ def add_routes(paths: Paths, mount: Mount) -> None:
 def _add_own(paths: Paths, native: Mount, services: Services, metrics: Metrics) -> None:
     health, docs = Health(services, metrics), Docs()
     for path, handler in (
-        ("/", docs.root),
         ("/docs", docs.page),
         ("/docs/assets/{name}", docs.asset),
         ("/openapi.json", OpenApi(native.dialect, "", with_server=True)),

@@ -52,10 +52,6 @@ class Docs:
     def __init__(self) -> None:
         self._files: dict[str, bytes] = {}
 
-    async def root(self, call: Call) -> Reply:
-        """The root leads to the documentation."""
-        return Reply(307, [(b"location", b"/docs")])
-
     async def page(self, call: Call) -> Reply:
         return Reply(200, _PAGE_HEADERS, _PAGE)
 

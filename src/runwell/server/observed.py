@@ -32,6 +32,8 @@ class ObservedRuns:
         self.earlier = runs.earlier
         self.depths = runs.depths
         self.forget_idempotency = runs.forget_idempotency
+        self.prune_logs = runs.prune_logs
+        self.forget = runs.forget
 
     async def add(
         self,
@@ -75,8 +77,11 @@ class _ObservedStore:
         self.callbacks = store.callbacks
         self.deliveries = store.deliveries
         self.triggers = store.triggers
+        self.schedules = store.schedules
         self.documents = store.documents
         self.users = store.users
         self.sessions = store.sessions
+        self.workers = store.workers
+        self.leases = store.leases
         self.check = store.check
         self.close = store.close

@@ -7,7 +7,7 @@ and a reader that is slow is served from the log: nothing is kept for it in memo
 import asyncio
 from collections.abc import AsyncGenerator
 
-from runwell.domain.errors import RunNotFound
+from runwell.domain.errors import LogPruned, RunNotFound
 from runwell.domain.events import FINAL_TYPES, LoggedEvent
 from runwell.ports.signals import Signals
 from runwell.ports.store import Store
@@ -23,14 +23,20 @@ async def tail(
 
     Yields pages of 1 to `page` events in order, and an empty page whenever a wait brought nothing,
     so that the reader gets the turn to keep its connection alive. Ends after the final event, at
-    once when `after` is the end of a final run's log or past it, and when the run is deleted.
-    The caller has checked that the run is its owner's. Raises `LogPruned`, `StoreUnavailable`.
+    once when `after` is the end of a final run's log or past it, and when the run is deleted or its
+    log pruned meanwhile. The caller has checked that the run is its owner's. Raises `LogPruned` when
+    it was pruned before, `StoreUnavailable`.
     """
-    idle = 0
+    idle, first = 0, after
     # The watch begins before the first read: what is committed in between is signalled to it.
     with signals.watch(run_id) as watch:
         while True:
-            lines = await store.events.read(run_id, after, page)
+            try:
+                lines = await store.events.read(run_id, after, page)
+            except LogPruned:
+                if after == first:
+                    raise
+                return  # a slow reader of an old log: there is no status left to say it with
             if lines:
                 after = lines[-1].seq
                 idle = 0

@@ -114,13 +114,13 @@ class Attempt:
                 LOG.warning("run_%s: its beginning waits for the store: %s", self._run.id, error)
                 await asyncio.wait({self._ending}, timeout=RETRY_EVERY)
                 if self._ending.done():
-                    await self._close(_COMMANDS[self._ending.result()]())
+                    await self._leave(self._ending.result())
                     return
             except (RunwellError, AgentFailed) as error:
                 await self._close(failure(error))
                 return
         if self._ending.done():  # cancelled, or the server stops: not worth beginning
-            await self._close(_COMMANDS[self._ending.result()]())
+            await self._leave(self._ending.result())
             return
         self._session = session
         handle = self._begin(agent, session)
@@ -132,6 +132,11 @@ class Attempt:
         if ending is not Ending.RETURNED:
             await self._let_go(handle, ending)
         await self._finish(handle, ending, session, agent)
+
+    async def _leave(self, ending: Ending) -> None:
+        """Close an attempt that ends before its agent has begun."""
+        if ending is not Ending.SUPERSEDED:
+            await self._close(Stop() if ending is Ending.CANCELLED else HandBack())
 
     async def _open(self) -> tuple[Agent, Session]:
         desk, run = self._desk, self._run
@@ -286,10 +291,6 @@ class Attempt:
             except (AttemptSuperseded, RunNotFound, IllegalTransition) as error:
                 LOG.info("run_%s: attempt %d ended elsewhere: %s", self._run.id, self._run.attempt, error)
                 return
-
-
-_COMMANDS: dict[Ending, type[Stop | HandBack]] = {Ending.CANCELLED: Stop, Ending.SHUT_DOWN: HandBack}
-"""What closes an attempt that ends before its agent has begun."""
 
 
 def _call_blocking(agent: Agent, session: Session, handle: Handle, limit: int) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from enum import Enum
 from typing import Any
 
-from runwell.domain.commands import Claim
+from runwell.domain.commands import Claim, HandBack
 from runwell.domain.errors import AttemptSuperseded, IllegalTransition, RunNotFound, StaleRun, Unavailable
 from runwell.domain.lifecycle import decide
 from runwell.domain.run import Run
@@ -27,14 +27,23 @@ class NoPlace(Enum):
 
 
 class Worker:
-    """Tries runs under one name. Lives on one loop; `execute` is what a dispatcher calls."""
+    """Tries runs under one name. Lives on one loop; `execute` is what a dispatcher calls.
 
-    def __init__(self, name: str, desk: Desk) -> None:
+    `alone`: nobody else works on this database. Then the limits of agents are kept here, and a run whose
+    agent is not served can only fail; in a fleet both are the dispatcher's to see to.
+    """
+
+    def __init__(self, name: str, desk: Desk, *, alone: bool = True) -> None:
         self.name = name
         self._desk = desk
+        self._alone = alone
         self._attempts: dict[str, Attempt] = {}
         self._busy: Counter[str] = Counter()
-        self._limits = {spec.name: spec.concurrency for spec in desk.catalog.specs}
+        self._limits = {spec.name: spec.concurrency if alone else None for spec in desk.catalog.specs}
+        self._claiming: set[str] = set()
+        self._forsaken: frozenset[str] = frozenset()
+        self._strayed: set[Attempt] = set()
+        self._fenced = False
         self._executing: set[asyncio.Task[Any] | None] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -46,8 +55,9 @@ class Worker:
         return len(self._attempts)
 
     def takes(self) -> Places:
-        """The agents served here, with and without a free place. None has one while shutting down."""
-        if self._stopping:
+        """The agents served here, with and without a free place. None has one while shutting down, nor
+        while nobody hears this process."""
+        if self._stopping or self._fenced:
             return Places(frozenset(), frozenset(self._limits))
         full = frozenset(
             name for name, limit in self._limits.items() if limit is not None and self._busy[name] >= limit
@@ -59,19 +69,31 @@ class Worker:
         if kind is SignalKind.CANCEL_REQUESTED and (attempt := self._attempts.get(run_id)) is not None:
             attempt.end(Ending.CANCELLED)
 
-    async def execute(self, run_id: str) -> bool:
-        """Claim the run and drive it to the end of the attempt. Harmless if it cannot be claimed.
+    def fence(self) -> None:
+        """Nobody hears this process: stop every attempt, before others take the runs. As soon as the store
+        answers they are handed back; what others have taken up by then is theirs."""
+        self._fenced = True
+        for attempt in self._attempts.values():
+            attempt.end(Ending.SHUT_DOWN)
+
+    def unfence(self) -> None:
+        self._fenced = False
+
+    async def execute(self, run_id: str, attempt: int | None = None) -> bool:
+        """Claim the run and drive it to the end of the attempt. Harmless if it cannot be claimed. With
+        `attempt`, only if it waits for that one.
 
         False when it could not, and not just because its agent has no place left.
         """
-        if self._stopping:
+        if self._stopping or self._fenced:
             return False
         tried = False
         task = asyncio.current_task()
         self._executing.add(task)
         self._idle.clear()
         try:
-            run = await self._claim(run_id)
+            self._claiming.add(run_id)
+            run = await self._claim(run_id, attempt)
             tried = run is not None
             if isinstance(run, Run):
                 await self._drive(run)
@@ -79,15 +101,20 @@ class Worker:
             # A defect of ours must not take the dispatcher down; the run is found by the next start.
             LOG.exception("run_%s: the worker failed", run_id)
         finally:
+            self._claiming.discard(run_id)
             self._executing.discard(task)
             if not self._executing:
                 self._idle.set()
         return tried
 
-    async def _claim(self, run_id: str) -> Run | NoPlace | None:
+    async def _claim(self, run_id: str, attempt: int | None) -> Run | NoPlace | None:
         """The claimed run; `NoPlace` when it must wait for one; None when it cannot be claimed."""
         try:
             run = await self._desk.store.runs.get(run_id)
+            if attempt is not None and run.attempt + 1 != attempt:
+                return None
+            if not self._alone and self._desk.catalog.find(run.agent, run.definition) is None:
+                return None  # another process may serve it
             limit = self._limits.get(run.agent)
             if limit is not None and self._busy[run.agent] >= limit:
                 return NoPlace.LEFT  # one look found several runs of an agent that had one place left
@@ -107,6 +134,9 @@ class Worker:
 
     async def _drive(self, run: Run) -> None:
         attempt = Attempt(self._desk, run)
+        if (earlier := self._attempts.get(run.id)) is not None:
+            # Lapsed elsewhere while this process was not heard, and come back before that one noticed.
+            earlier.end(Ending.SUPERSEDED)
         self._attempts[run.id] = attempt
         if self._stopping:
             attempt.end(Ending.SHUT_DOWN)
@@ -115,15 +145,40 @@ class Worker:
         try:
             await attempt.drive()
         finally:
-            del self._attempts[run.id]
+            if self._attempts[run.id] is attempt:
+                del self._attempts[run.id]
             self._busy[run.agent] -= 1
 
-    async def check_cancels(self) -> None:
-        """Read what the signals may have lost."""
+    async def check(self) -> None:
+        """Read what the signals may have lost: cancel requests, and that runs are others' now.
+
+        Both sides are looked at twice, for they change while one looks. An attempt whose run does not stand
+        under this name is over: another process has it. A run that does, and that nobody here works on, was
+        claimed by a commit whose answer was lost: it goes back to the queue.
+        """
+        held = {run.id: run for run in await self._desk.store.runs.held(frozenset({self.name}))}
+        strayed = set()
         for run_id, attempt in list(self._attempts.items()):
-            run = await self._desk.store.runs.get(run_id)
-            if run.cancel_requested_at is not None:
+            run = held.get(run_id)
+            if run is not None and run.cancel_requested_at is not None:
                 attempt.end(Ending.CANCELLED)
+            elif run is None:
+                strayed.add(attempt)
+        for attempt in strayed & self._strayed:
+            attempt.end(Ending.SUPERSEDED)
+        self._strayed = strayed
+        forsaken = frozenset(held.keys() - self._attempts.keys() - self._claiming)
+        for run_id in forsaken & self._forsaken:
+            await self._hand_back(held[run_id])
+        self._forsaken = forsaken
+
+    async def _hand_back(self, run: Run) -> None:
+        now = self._desk.clock.now()
+        try:
+            await self._desk.store.runs.commit(decide(run, HandBack(), now), now)
+        except (StaleRun, AttemptSuperseded, IllegalTransition, RunNotFound):
+            return  # it has moved on by itself
+        LOG.warning("run_%s was claimed here, and nobody knew: it is handed back", run.id)
 
     async def stop(self) -> None:
         """Hand every run back, without burning a try, and wait until all are committed.

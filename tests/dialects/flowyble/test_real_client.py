@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.running import runwell
+from tests.support.backends import database_of
 from tests.support.live_server import LIMIT, LiveServer
 
 POLL = """\
@@ -71,7 +72,7 @@ def tools() -> None:
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
     folder: Path = tmp_path_factory.mktemp("live")
-    key = runwell("keys", "create", "flowyble", RUNWELL_DB=str(folder / "runwell.db")).out.strip()
+    key = runwell("keys", "create", "flowyble", RUNWELL_DB=database_of(folder / "runwell.db")).out.strip()
     with LiveServer(folder) as server:
         yield Keyed(server.url, key)
 

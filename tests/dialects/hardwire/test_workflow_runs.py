@@ -6,7 +6,7 @@ from dataclasses import replace as dataclass_replace
 from itertools import pairwise
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 from msgspec.structs import replace
 

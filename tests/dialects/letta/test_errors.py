@@ -32,6 +32,7 @@ MADE = {
     errors.QuestionChanged: (ID, "ask", "ask#2"),
     errors.ThreadBusy: (ID, ID),
     errors.StaleRun: (ID,),
+    errors.NotItsTurn: (ID,),
     errors.AttemptSuperseded: (ID, 1),
     errors.LogPruned: (ID,),
 }

@@ -2,7 +2,7 @@
 
 import inspect
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import msgspec
 import pytest
 from msgspec.json import schema
@@ -34,6 +34,7 @@ MADE = {
     errors.QuestionChanged: (ID, "ask", "ask#2"),
     errors.ThreadBusy: (ID, ID),
     errors.StaleRun: (ID,),
+    errors.NotItsTurn: (ID,),
     errors.AttemptSuperseded: (ID, 1),
     errors.LogPruned: (ID,),
 }

@@ -23,12 +23,12 @@ class WatchRun:
 
     def __init__(self, native: Native) -> None:
         self._native = native
-        self._authenticator = native.services.authenticator
+        self._services = native.services
 
     async def __call__(self, call: Call) -> Reply | Response | None:
         if b"text/event-stream" not in call.headers.get(b"accept", b""):
             return None
-        principal = await admit(self._authenticator, call.headers, Scope.RUNS_READ)
+        principal = await admit(self._services, call.scope, call.headers, Scope.RUNS_READ)
         after = _cursor(call)
         core = self._native.core
         # One event tells whether there is anything to come, and whether the log is still there.

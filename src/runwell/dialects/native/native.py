@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from starlette.types import Scope as HttpScope
 
-from runwell.auth.authenticator import Authenticator
+from runwell.auth.authenticator import require
 from runwell.dialects.dialect import Services
 from runwell.dialects.exchange import Headers, Reply, bearer_or_key
 from runwell.dialects.native.responses import JSON, PRIVATE, Renderer, etag
+from runwell.dialects.page_session import signed_in
 from runwell.domain.events import LoggedEvent
 from runwell.domain.principal import Principal, Scope
 from runwell.domain.run import Run, RunStatus
@@ -63,15 +65,31 @@ def mount_of(request: Request) -> str:
     return cast(str, request.scope.get("root_path", ""))
 
 
-def admit(authenticator: Authenticator, headers: dict[bytes, bytes], scope: Scope) -> Awaitable[Principal]:
-    """The caller, who has `scope`: see `Authenticator.admit`."""
-    return authenticator.admit(bearer_or_key(headers), scope)
+def admit(
+    services: Services, request: HttpScope, headers: dict[bytes, bytes], scope: Scope
+) -> Awaitable[Principal]:
+    """The caller, who has `scope`: see `Authenticator.admit`. Without a key, whoever is signed in to the
+    dashboard in this browser."""
+    credential = bearer_or_key(headers)
+    if credential is None and b"cookie" in headers:
+        return _with_cookie(services, request, headers, scope)
+    return services.authenticator.admit(credential, scope)
+
+
+async def _with_cookie(
+    services: Services, request: HttpScope, headers: dict[bytes, bytes], scope: Scope
+) -> Principal:
+    found = await signed_in(services.accounts, request, headers)
+    if found is None:
+        return await services.authenticator.admit(None, scope)
+    require(found.principal, scope)
+    return found.principal
 
 
 def _with_scope(scope: Scope):  # type: ignore[no-untyped-def]
     async def admitted(request: Request) -> Principal:
-        authenticator = native_of(request).services.authenticator
-        return await admit(authenticator, dict(request.scope["headers"]), scope)
+        services = native_of(request).services
+        return await admit(services, request.scope, dict(request.scope["headers"]), scope)
 
     return Depends(admitted)
 

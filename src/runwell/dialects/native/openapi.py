@@ -9,6 +9,7 @@ import msgspec
 from fastapi import FastAPI
 from starlette.responses import Response
 
+from runwell.auth import cookies
 from runwell.dialects.native.bodies import BODIES, Problem
 from runwell.dialects.native.requests import REQUESTS
 
@@ -41,6 +42,13 @@ _HEADERS: dict[str, tuple[str, Document]] = {
 SECURITY: Document = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `rw_…`"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key, `rw_…`"},
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": cookies.NAME,
+        "description": "Whoever is signed in to the dashboard; for pages of this server alone. Over TLS the "
+        f"cookie is called `{cookies.name_of(secure=True)}`.",
+    },
 }
 
 
@@ -110,7 +118,7 @@ def document(app: FastAPI) -> Document:
     components["schemas"] = schemas
     components["securitySchemes"] = SECURITY
     # The last: nothing at all, which is enough in local mode.
-    made["security"] = [{"bearer": []}, {"apiKey": []}, {}]
+    made["security"] = [{"bearer": []}, {"apiKey": []}, {"session": []}, {}]
     return made
 
 

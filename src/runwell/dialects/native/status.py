@@ -23,12 +23,12 @@ class ReadRun:
 
     def __init__(self, native: Native) -> None:
         self._native = native
-        self._authenticator = native.services.authenticator
+        self._services = native.services
         self._runs = native.core.store.runs
 
     async def __call__(self, call: Call) -> Reply:
         headers = call.headers
-        principal = await admit(self._authenticator, headers, Scope.RUNS_READ)
+        principal = await admit(self._services, call.scope, headers, Scope.RUNS_READ)
         run_id = parse_id(call.param)
         if_none_match = headers.get(b"if-none-match")
         run, position = await self._look(run_id, principal.owner)

@@ -24,10 +24,10 @@ class PostRun:
 
     def __init__(self, native: Native) -> None:
         self._native = native
-        self._authenticator = native.services.authenticator
+        self._services = native.services
 
     async def __call__(self, call: Call) -> Reply:
-        principal = await admit(self._authenticator, call.headers, Scope.RUNS_WRITE)
+        principal = await admit(self._services, call.scope, call.headers, Scope.RUNS_WRITE)
         body = await call.body()
         wanted = parse(body, SUBMIT_RUN)
         if wanted.callbacks:

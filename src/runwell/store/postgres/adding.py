@@ -1,6 +1,6 @@
 """Writing a new run, with everything that comes with it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -21,11 +21,11 @@ from runwell.store.postgres.messages import (
     lock_threads,
     make_or_lock,
 )
-from runwell.store.postgres.offers import Enlist, offer_new
+from runwell.store.postgres.offers import Enlist, Offer, offer_added, own_offer
 from runwell.store.postgres.pool import Pool, Transaction
 from runwell.store.postgres.rows import RUN_FIELDS, STANDING, insert_values, marks, run_of, step_digest
-from runwell.store.postgres.telling import tell, told
-from runwell.store.sqlite.rows import EVENT_KINDS
+from runwell.store.postgres.telling import deliveries, put_out, told
+from runwell.store.rows import EVENT_KINDS
 
 # Waits for whoever has used the key and not committed yet.
 _TAKE_KEY = """INSERT INTO idempotency (owner, scope, key, fingerprint, run_id, created_at)
@@ -58,6 +58,14 @@ _INHERIT = """INSERT INTO steps
 VALUES ($1, $2, $3, 1, $4, $5, $6, $7, 0, $8, $8, 1, 1)"""
 
 
+class Made(NamedTuple):
+    """The answer of the statement that writes the run: its row, the transaction, the owner's callbacks."""
+
+    pk: int
+    xid: str
+    standing: list[bytes]
+
+
 class AddRun:
     """`Runs.add`, on a transaction; may be done again on another one."""
 
@@ -86,6 +94,21 @@ class AddRun:
         self._inherited = tuple(
             step for event in change.events if isinstance(event, RunCreated) for step in event.steps
         )
+        self.size = 512 + sum(map(len, self._data))
+        """About how many bytes it writes."""
+        self.signals = ((SignalKind.CHANGED, self._run.id), (SignalKind.QUEUED, self._run.id))
+
+    @property
+    def alone(self) -> bool:
+        """Whether it needs locks, or writes more than its row and its log."""
+        run = self._run
+        return (
+            run.thread_id is not None
+            or run.concurrency_key is not None
+            or self._idempotency is not None
+            or self._ending is not None
+            or bool(self._inherited)
+        )
 
     async def __call__(self, transaction: Transaction) -> Added:
         run, now = self._run, self._now
@@ -95,19 +118,33 @@ class AddRun:
         behind = run.in_order and thread is not None and not thread.made
         if behind:
             behind = await self._live(transaction) is not None
-        pk, transaction.xid, standing = await transaction.connection.fetchrow(
-            _ADD, *self._values, 1 if behind else 0, now, self._kinds, self._data
-        )
-        await self._inherit(transaction, pk)
+        sql, values = self.statement(behind)
+        made = Made(*await transaction.connection.fetchrow(sql, *values))
+        transaction.xid = made.xid
+        await self._inherit(transaction, made.pk)
         if thread is not None and self._message is not None:
             await append_message(transaction, thread.pk, self._message, now, run.id)
         # Before those of the ending, which were told first while it was written.
         ended, transaction.signals = transaction.signals, {}
-        transaction.tell((SignalKind.CHANGED, run.id), (SignalKind.QUEUED, run.id))
-        await tell(transaction, run, standing, self._told, 0, now)
+        transaction.tell(*self.signals)
+        await put_out(transaction, self.deliveries(made))
         transaction.tell(*ended)
-        await offer_new(transaction, self._enlist, run, now)
-        return Added(run, False)
+        await offer_added(transaction, self._enlist, run, behind, now)
+        return self.added()
+
+    def statement(self, behind: bool = False) -> tuple[str, tuple[Any, ...]]:
+        """The statement that writes row and log, and its values. Its answer is `Made`."""
+        return _ADD, (*self._values, 1 if behind else 0, self._now, self._kinds, self._data)
+
+    def deliveries(self, made: Made) -> list[tuple[Any, ...]]:
+        return deliveries(self._run, made.standing, self._told, 0, self._now)
+
+    def offer(self) -> Offer | None:
+        """Its own, if it is in no thread and under no key."""
+        return own_offer(self._run)
+
+    def added(self) -> Added:
+        return Added(self._run, False)
 
     async def _lock(self, transaction: Transaction) -> Held | None:
         """Take the locks in their order, refuse what is to be refused, then end what is to be ended.

@@ -28,6 +28,9 @@ class Location(NamedTuple):
             # Below the timeout of commands, so that the reason is told.
             "lock_timeout": "10000",
             "default_transaction_isolation": "read committed",
+            # What is asked for is in memory. Else the planner would rather read the whole of a small table
+            # than go by its index for a few dozen rows, and that grows with the table.
+            "random_page_cost": "1.1",
             # All statements are short; compiling them takes longer than running them.
             "jit": "off",
         }

@@ -9,6 +9,7 @@ concurrency key look one after the other.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
+from runwell.domain.errors import NotItsTurn
 from runwell.domain.instant import Instant
 from runwell.domain.lifecycle import Change
 from runwell.domain.run import Run, RunStatus
@@ -29,8 +30,9 @@ class Offer(NamedTuple):
 
 Enlist = Callable[[Any, Sequence[Offer]], Awaitable[None]]
 """`enlist(connection, offers)`: called inside the transaction, on its asyncpg connection, with at least
-one offer. It may execute statements, and neither begins nor ends a transaction. What it raises undoes the
-change. It may be called again for the same change, in another transaction."""
+one offer; those of changes that share the transaction come together. It may execute statements, and
+neither begins nor ends a transaction. What it raises undoes the changes. It may be called again for the
+same ones, in another transaction."""
 
 _FIELDS = "id, attempt, agent, definition IS NOT NULL, priority, not_before, owner, concurrency_key"
 _CANDIDATES = f"""SELECT {_FIELDS} FROM runs
@@ -47,6 +49,9 @@ WHERE status = 'queued' AND behind = 0 AND concurrency_key IS NOT NULL
     )
 ORDER BY priority DESC, queued_at, pk LIMIT 1"""
 
+_HOLDER = """SELECT 1 FROM runs WHERE status = 'running' AND concurrency_key IS NOT NULL
+    AND owner = $1 AND concurrency_key = $2 AND id <> $3 LIMIT 1"""
+
 _MOVES_NOBODY = frozenset({"record", "claim", "ask_cancel"})
 
 
@@ -55,9 +60,35 @@ async def offer(
 ) -> None:
     """After `change` was written: tell `enlist` who may start because of it. `let_go` are the ids of runs
     that are behind nobody any more."""
-    run = change.run
     if enlist is None or change.command in _MOVES_NOBODY:
         return
+    if let_go or change.run.concurrency_key is not None:
+        await _offer(transaction, enlist, change.run, let_go, now)
+    elif (own := own_offer(change.run)) is not None:
+        await enlist(transaction.connection, [own])
+
+
+async def offer_added(
+    transaction: Transaction, enlist: Enlist | None, run: Run, behind: bool, now: Instant
+) -> None:
+    """The same for a run that was added; `behind`: somebody in its thread goes before it."""
+    if enlist is None or behind:
+        return
+    if run.concurrency_key is not None:
+        await _offer(transaction, enlist, run, (), now)
+    elif (own := own_offer(run)) is not None:
+        await enlist(transaction.connection, [own])
+
+
+async def offer_new(transaction: Transaction, enlist: Enlist | None, run: Run, now: Instant) -> None:
+    """The same for a run of which nobody knows whether it is behind another."""
+    if enlist is not None:
+        await _offer(transaction, enlist, run, (), now)
+
+
+async def _offer(
+    transaction: Transaction, enlist: Enlist, run: Run, let_go: Sequence[bytes], now: Instant
+) -> None:
     candidates = [bytes.fromhex(run.id)] if run.status is RunStatus.QUEUED else []
     keys = {(run.owner, run.concurrency_key)} if run.concurrency_key is not None else set()
     offers: list[Offer] = []
@@ -72,12 +103,28 @@ async def offer(
         await enlist(transaction.connection, offers)
 
 
-async def offer_new(transaction: Transaction, enlist: Enlist | None, run: Run, now: Instant) -> None:
-    """The same for a run that was added."""
-    change = Change(
-        command="create", run=run, events=(), seen_version=None, attempt=None, visible=True
-    )  # fmt: skip
-    await offer(transaction, enlist, change, (), now)
+async def take_key(transaction: Transaction, run: Run) -> None:
+    """After the claim of `run` was written: its concurrency key is its own. Raises `NotItsTurn` when
+    another run is running under it, which undoes the claim.
+
+    The row was locked first, the key is last: whoever ends a run goes the same way.
+    """
+    key = run.concurrency_key
+    if key is None:
+        return
+    await transaction.one(_LOCK_KEY, run.owner, key)
+    # A statement of its own: it sees what was committed while that one waited.
+    if await transaction.one(_HOLDER, run.owner, key, bytes.fromhex(run.id)) is not None:
+        raise NotItsTurn(run.id)
+
+
+def own_offer(run: Run) -> Offer | None:
+    """That of a run which has just been queued, if it was: under no key, and behind nobody in its thread.
+    One that was at work never is."""
+    if run.status is not RunStatus.QUEUED:
+        return None
+    defined = run.definition is not None
+    return Offer(run.id, run.attempt + 1, run.agent, defined, run.priority, run.not_before)
 
 
 async def _firsts(

@@ -39,10 +39,15 @@ def page_query(
     With `after` the oldest that are newer are wanted, so the ranges are walked upwards.
     """
     walk = "ASC" if before is None and after is not None else "DESC"
-    terms = _conditions(owner, where, before, after)
+    terms = _conditions(owner, where, before, after, walked=True)
     most = terms.mark(limit + offset)
+    # Equal statuses, said so that the order is by status and id: only the index of both gives it. Left to
+    # choose, the planner may walk all ids and look for the few of a rare status in every row.
+    inside, order = "status BETWEEN wanted.word AND wanted.word", f"status {walk}, id {walk}"
+    if _narrow(where):
+        inside, order = _in_range(where), f"id {walk}"
     ids = f"""SELECT found.id FROM {_ranges(where, terms)} CROSS JOIN LATERAL (
-        SELECT id FROM runs WHERE {terms} AND {_in_range(where)} ORDER BY id {walk} LIMIT {most}
+        SELECT id FROM runs WHERE {terms} AND {inside} ORDER BY {order} LIMIT {most}
     ) AS found ORDER BY found.id {walk} LIMIT {terms.mark(limit)} OFFSET {terms.mark(offset)}"""
     return f"SELECT {RUN_FIELDS} FROM runs WHERE id IN ({ids}) ORDER BY id DESC", terms.values
 
@@ -75,20 +80,24 @@ def _in_range(where: RunFilter) -> str:
     return "status = ANY(wanted.words)" if _narrow(where) else "status = wanted.word"
 
 
-def _conditions(owner: str, where: RunFilter, before: str | None, after: str | None) -> _Terms:
-    """What every range has in common. An id starts with its time, so `since` and `until` bound it."""
+def _conditions(
+    owner: str, where: RunFilter, before: str | None, after: str | None, *, walked: bool = False
+) -> _Terms:
+    """What every range has in common. An id starts with its time, so `since` and `until` bound it.
+    `walked`: in the order of status and id, so that is what is bounded."""
     terms = _Terms()
+    id, mark = ("(status, id)", "(wanted.word, {})") if walked and not _narrow(where) else ("id", "{}")
     terms.add("owner = {}", owner)
     optional: list[tuple[str, Any]] = [
-        ("id < {}", None if before is None else bytes.fromhex(before)),
-        ("id > {}", None if after is None else bytes.fromhex(after)),
+        (f"{id} < {mark}", None if before is None else bytes.fromhex(before)),
+        (f"{id} > {mark}", None if after is None else bytes.fromhex(after)),
         ("thread_id = {}", None if where.thread_id is None else bytes.fromhex(where.thread_id)),
         ("label = {}", where.label),
         ("agent = {}", where.agent),
         ("source = {}", where.source),
-        ("id >= {}", None if where.since is None else _first_id(where.since - _SKEW)),
+        (f"{id} >= {mark}", None if where.since is None else _first_id(where.since - _SKEW)),
         ("created_at >= {}", where.since),
-        ("id < {}", None if where.until is None else _first_id(where.until + _SKEW)),
+        (f"{id} < {mark}", None if where.until is None else _first_id(where.until + _SKEW)),
         ("created_at < {}", where.until),
     ]
     for term, value in optional:

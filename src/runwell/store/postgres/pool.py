@@ -24,6 +24,10 @@ DOUBT = 15.0
 """Seconds in which the fate of a commit without an answer must be found out."""
 _LOOK_AGAIN = 0.2
 
+UNSPEAKABLE = asyncpg.CharacterNotInRepertoireError
+"""A text with a NUL in it. Nothing of ours is called so, for the JSON gate lets none in: who looks for it
+finds nothing."""
+
 _XID = "SELECT pg_current_xact_id_if_assigned()::text"
 _FATE = "SELECT pg_xact_status($1::text::xid8)"
 
@@ -61,6 +65,13 @@ class Transaction:
         if rows:
             await self.connection.executemany(sql, rows)
 
+    async def each(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
+        """The answers to the same statement for every row, sent together: all rows of all answers."""
+        if not rows:
+            return []
+        answers: list[Row] = await self.connection.fetchmany(sql, rows)
+        return answers
+
 
 class _Unanswered(Exception):
     """A COMMIT was sent, and the connection died before the answer came."""
@@ -94,10 +105,16 @@ class Pool:
 
     async def one(self, sql: str, *values: Any) -> Row | None:
         """The first row, or None."""
-        return await self._read(lambda connection: connection.fetchrow(sql, *values))
+        try:
+            return await self._read(lambda connection: connection.fetchrow(sql, *values))
+        except UNSPEAKABLE:
+            return None
 
     async def all(self, sql: str, *values: Any) -> list[Row]:
-        rows: list[Row] = await self._read(lambda connection: connection.fetch(sql, *values))
+        try:
+            rows: list[Row] = await self._read(lambda connection: connection.fetch(sql, *values))
+        except UNSPEAKABLE:
+            return []
         return rows
 
     async def _read(self, ask: Callable[[Any], Awaitable[T]]) -> T:
@@ -126,6 +143,16 @@ class Pool:
             except Exception as error:
                 if not is_failure(error):
                     raise
+
+    async def apart(self, ask: Callable[[Any], Awaitable[T]]) -> T:
+        """What `ask` answers on a connection of its own, outside of all transactions of ours; asked once."""
+        try:
+            async with self._connection() as connection:
+                return await ask(connection)
+        except Exception as error:
+            if is_failure(error):
+                raise unavailable(error) from error
+            raise
 
     async def write(self, work: Work[T], told: Callable[[Transaction], None]) -> T:
         """Do `work` in one transaction. It may be called again, with another transaction, when that one

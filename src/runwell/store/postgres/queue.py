@@ -86,7 +86,7 @@ SELECT * FROM ready UNION ALL SELECT * FROM defined UNION ALL SELECT * FROM keye
 UNION ALL SELECT * FROM heads UNION ALL SELECT * FROM due ORDER BY {_BEST_FIRST}"""
 
 COUNTED = 1_000
-_POSITION = f"""SELECT least({COUNTED}, (
+_POSITION = f"""SELECT own.id, least({COUNTED}, (
     SELECT count(*) FROM (
         SELECT 1 FROM runs
         WHERE status = 'queued' AND not_before IS NULL AND priority > own.priority LIMIT {COUNTED}
@@ -98,7 +98,7 @@ _POSITION = f"""SELECT least({COUNTED}, (
             AND (queued_at, pk) < (own.queued_at, own.pk)
         LIMIT {COUNTED}
     ) AS earlier
-)) FROM runs AS own WHERE id = $1 AND status = 'queued'"""
+)) FROM runs AS own WHERE id = ANY($1::bytea[]) AND status = 'queued'"""
 
 _ALL_QUEUED = "SELECT count(*) FROM (SELECT 1 FROM runs WHERE status = 'queued' LIMIT $1) AS found"
 _OWNERS_QUEUED = """SELECT count(*) FROM (
@@ -143,10 +143,9 @@ async def claimable(
     return list(found)
 
 
-async def position(pool: Pool, run_id: str) -> int | None:
-    """See `Runs.position`. Runs that wait for their `not_before` are not counted."""
-    row = await pool.one(_POSITION, bytes.fromhex(run_id))
-    return None if row is None else int(row[0])
+async def positions(pool: Pool, ids: list[bytes]) -> dict[bytes, int]:
+    """See `Runs.position`; of those that are queued. Runs that wait for `not_before` are not counted."""
+    return dict(await pool.all(_POSITION, ids))
 
 
 async def queued(pool: Pool, owner: str | None, at_most: int) -> int:

@@ -1,22 +1,21 @@
-"""Statements of runs. The values in them, and what is made of their rows, are those of SQLite: both keep
-ids, instants, flags and JSON in the same shapes."""
+"""Statements of runs. The values in them, and what is made of their rows, are the same for SQLite."""
 
-import hashlib
 from typing import Any
 
-from runwell.store.sqlite.rows import EVENT_TYPES_BY_KIND as EVENT_TYPES_BY_KIND
-from runwell.store.sqlite.rows import KEY_FIELDS as KEY_FIELDS
-from runwell.store.sqlite.rows import MAX_SEQ as MAX_SEQ
-from runwell.store.sqlite.rows import THREAD_FIELDS as THREAD_FIELDS
-from runwell.store.sqlite.rows import insert_values as insert_values
-from runwell.store.sqlite.rows import key_of as key_of
-from runwell.store.sqlite.rows import message_of as message_of
-from runwell.store.sqlite.rows import record_values as record_values
-from runwell.store.sqlite.rows import run_of as run_of
-from runwell.store.sqlite.rows import spec_of as spec_of
-from runwell.store.sqlite.rows import spec_values as spec_values
-from runwell.store.sqlite.rows import thread_of as thread_of
-from runwell.store.sqlite.rows import update_values as update_values
+from runwell.store.rows import EVENT_TYPES_BY_KIND as EVENT_TYPES_BY_KIND
+from runwell.store.rows import KEY_FIELDS as KEY_FIELDS
+from runwell.store.rows import MAX_SEQ as MAX_SEQ
+from runwell.store.rows import THREAD_FIELDS as THREAD_FIELDS
+from runwell.store.rows import insert_values as insert_values
+from runwell.store.rows import key_of as key_of
+from runwell.store.rows import message_of as message_of
+from runwell.store.rows import record_values as record_values
+from runwell.store.rows import run_of as run_of
+from runwell.store.rows import spec_of as spec_of
+from runwell.store.rows import spec_values as spec_values
+from runwell.store.rows import step_digest as step_digest
+from runwell.store.rows import thread_of as thread_of
+from runwell.store.rows import update_values as update_values
 
 Row = Any
 """A record: unpacked and indexed like a tuple."""
@@ -48,7 +47,3 @@ STANDING = "ARRAY(SELECT value FROM callbacks WHERE owner = {owner} AND paused =
 def marks(first: int, count: int) -> str:
     """`$first, …`, so many."""
     return ", ".join(f"${number}" for number in range(first, first + count))
-
-
-def step_digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()[:16]

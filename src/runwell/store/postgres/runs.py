@@ -1,6 +1,7 @@
 """`ports.store.Runs` on PostgreSQL."""
 
 import logging
+from functools import partial
 
 import msgspec
 
@@ -10,19 +11,28 @@ from runwell.domain.lifecycle import FINAL, Change
 from runwell.domain.run import Run
 from runwell.domain.thread import IfBusy
 from runwell.ports.signals import SignalKind
-from runwell.ports.store import Added, Idempotency, NewMessage, QueueDepth, RunFilter
+from runwell.ports.store import Added, Idempotency, NewMessage, Pruned, QueueDepth, RunFilter
 from runwell.store.postgres import queue
 from runwell.store.postgres.adding import AddRun, find_earlier
 from runwell.store.postgres.committing import CommitChange
 from runwell.store.postgres.desk import Desk
+from runwell.store.postgres.gathering import Gathering
 from runwell.store.postgres.paging import count_query, page_query
 from runwell.store.postgres.pool import Pool, Transaction
+from runwell.store.postgres.pruning import ForgetRuns, PruneLogs
 from runwell.store.postgres.rows import RUN_FIELDS, Row, run_of
 
 LOG = logging.getLogger(__name__)
 
-_GET = f"SELECT {RUN_FIELDS} FROM runs WHERE id = $1"
-_GET_OWNED = f"SELECT {RUN_FIELDS} FROM runs WHERE id = $1 AND owner = $2"
+_FIELDS = ", ".join(f"runs.{field.strip()}" for field in RUN_FIELDS.split(","))
+_GET_OWNED = f"SELECT 1::bigint, {RUN_FIELDS} FROM runs WHERE id = $1 AND ($2::text IS NULL OR owner = $2)"
+_GET_MANY = f"""SELECT asked.place, {_FIELDS}
+FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS asked (id, owner, place)
+JOIN runs ON runs.id = asked.id AND (asked.owner IS NULL OR runs.owner = asked.owner)"""
+_AT_ONCE = 128
+"""Runs read by one statement."""
+_COUNTED_AT_ONCE = 16
+"""Positions counted by one statement: each may be a walk over a thousand runs."""
 _EXPIRED = f"""SELECT {RUN_FIELDS} FROM runs
 WHERE status IN ('queued', 'waiting') AND expires_at IS NOT NULL AND expires_at <= $1
 ORDER BY expires_at, pk LIMIT $2"""
@@ -40,6 +50,8 @@ class PostgresRuns:
         self._pool = pool
         self._desk = desk
         self._illegible: set[str] = set()  # said once, not every half second
+        self._positions: Gathering[bytes, int] = Gathering(partial(queue.positions, pool), _COUNTED_AT_ONCE)
+        self._rows: Gathering[tuple[bytes, str | None], Row] = Gathering(self._get, _AT_ONCE)
 
     async def add(
         self,
@@ -54,17 +66,22 @@ class PostgresRuns:
         enlist = self._desk.enlist
         end = CommitChange(ending, now, None, enlist) if ending is not None else None
         work = AddRun(change, now, if_busy, message, idempotency, end, enlist)
-        return await self._desk.write(work, change.run.thread_id)
+        return await self._desk.add(work, change.run.thread_id)
 
     async def get(self, run_id: str, owner: str | None = None) -> Run:
-        id = bytes.fromhex(run_id)
-        if owner is None:
-            row = await self._pool.one(_GET, id)
-        else:
-            row = await self._pool.one(_GET_OWNED, id, owner)
+        row = await self._rows.get((bytes.fromhex(run_id), owner))
         if row is None:
             raise RunNotFound(run_id)
-        return run_of(row)
+        _, *fields = row
+        return run_of(fields)
+
+    async def _get(self, keys: list[tuple[bytes, str | None]]) -> dict[tuple[bytes, str | None], Row]:
+        if len(keys) == 1:
+            rows = await self._pool.all(_GET_OWNED, *keys[0])
+        else:
+            ids, owners = zip(*keys, strict=True)
+            rows = await self._pool.all(_GET_MANY, list(ids), list(owners))
+        return {keys[row[0] - 1]: row for row in rows}
 
     async def page(
         self,
@@ -88,7 +105,7 @@ class PostgresRuns:
         if not change.events and not change.visible:
             return await self.get(change.run.id)
         work = CommitChange(change, now, message, self._desk.enlist)
-        return await self._desk.write(work, change.run.id)
+        return await self._desk.commit(work, change.run.id)
 
     async def delete(self, run_id: str, owner: str) -> None:
         """Its idempotency key stays until it is forgotten, and is free meanwhile."""
@@ -139,7 +156,7 @@ class PostgresRuns:
         return []
 
     async def position(self, run: Run) -> int | None:
-        return await queue.position(self._pool, run.id)
+        return await self._positions.get(bytes.fromhex(run.id))
 
     async def queued(self, owner: str | None, at_most: int) -> int:
         return await queue.queued(self._pool, owner, at_most)
@@ -158,6 +175,12 @@ class PostgresRuns:
 
     async def forget_idempotency(self, before: Instant, limit: int) -> int:
         return await self._desk.write(lambda transaction: transaction.run(_FORGET, before, limit))
+
+    async def prune_logs(self, before: Instant, limit: int) -> Pruned:
+        return await self._desk.write(PruneLogs(before, limit))
+
+    async def forget(self, before: Instant, limit: int) -> Pruned:
+        return await self._desk.write(ForgetRuns(before, limit))
 
     def _legible(self, rows: list[Row]) -> list[Run]:
         """The runs behind rows of all owners, but for rows that cannot be read.

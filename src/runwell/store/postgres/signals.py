@@ -8,7 +8,7 @@ connection is down; whoever watches looks again anyway after a while.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from runwell.ports.signals import SignalKind
@@ -54,6 +54,8 @@ class PostgresSignals(LocalSignals):
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._up = False
+        self._others: list[tuple[str, Callable[[str], None]]] = []
+        self._connection: Any = None
         self.connected = asyncio.Event()
         """Set while others are heard."""
 
@@ -62,6 +64,12 @@ class PostgresSignals(LocalSignals):
         if len(self._outgoing) < _MOST_KEPT:
             self._outgoing[kind, run_id] = None
             self._wanted.set()
+
+    async def hear(self, channel: str, heard: Callable[[str], None]) -> None:
+        """Call `heard` with every payload of another channel, which shares the connection."""
+        self._others.append((channel, heard))
+        if self._connection is not None:
+            await self._connection.add_listener(channel, _passing(heard))
 
     async def start(self) -> None:
         """Begin to listen. Without the database it goes on trying; nothing is raised."""
@@ -93,12 +101,16 @@ class PostgresSignals(LocalSignals):
         try:
             connection.add_termination_listener(lambda _: self._wanted.set())
             await connection.add_listener(CHANNEL, self._heard)
+            for channel, heard in self._others:
+                await connection.add_listener(channel, _passing(heard))
+            self._connection = connection
             self._up = True
             self.connected.set()
             self._look_again()
             while not connection.is_closed():
                 await self._say(connection)
         finally:
+            self._connection = None
             connection.terminate()
 
     async def _say(self, connection: Any) -> None:
@@ -119,6 +131,13 @@ class PostgresSignals(LocalSignals):
         """Nobody knows what was missed while there was no connection."""
         for run_id in list(self._watches):
             super().publish(SignalKind.CHANGED, run_id)
+
+
+def _passing(heard: Callable[[str], None]) -> Callable[[Any, int, str, object], None]:
+    def listener(connection: Any, pid: int, channel: str, payload: object) -> None:
+        heard(str(payload))
+
+    return listener
 
 
 def payloads(signals: Iterable[Signal]) -> Iterator[str]:

@@ -12,7 +12,7 @@ _OF = """SELECT steps.key, name, steps.kind, parent, status, attempt, started_at
     input_tokens, output_tokens, cached_tokens, reasoning_tokens, model_calls, tool_calls, cost, credits
 FROM steps LEFT JOIN events
     ON events.run_pk = steps.run_pk AND events.seq = steps.ended_seq AND steps.inherited = 0
-WHERE steps.run_pk = (SELECT pk FROM runs WHERE id = $1) ORDER BY first_seq, steps.key"""
+WHERE steps.run_pk = (SELECT pk FROM runs WHERE id = $1 AND log_pruned < 3) ORDER BY first_seq, steps.key"""
 _CREATED = "SELECT data FROM events WHERE run_pk = (SELECT pk FROM runs WHERE id = $1) AND seq = 1"
 
 

@@ -1,6 +1,9 @@
 """The store of one event loop."""
 
+from collections.abc import Sequence
+
 from runwell.domain.errors import StoreUnavailable
+from runwell.domain.instant import Instant
 from runwell.store.postgres.agents import PostgresAgents
 from runwell.store.postgres.callbacks import PostgresCallbacks
 from runwell.store.postgres.desk import Desk
@@ -9,11 +12,14 @@ from runwell.store.postgres.events import PostgresEvents
 from runwell.store.postgres.keys import PostgresKeys
 from runwell.store.postgres.outbox import PostgresDeliveries
 from runwell.store.postgres.pool import Pool, Transaction
+from runwell.store.postgres.reoffering import reoffer
 from runwell.store.postgres.runs import PostgresRuns
+from runwell.store.postgres.schedules import PostgresSchedules
 from runwell.store.postgres.steps import PostgresSteps
 from runwell.store.postgres.threads import PostgresThreads
 from runwell.store.postgres.triggers import PostgresTriggers
 from runwell.store.postgres.users import PostgresSessions, PostgresUsers
+from runwell.store.postgres.workers import PostgresLeases, PostgresWorkers
 
 _BEAT = "UPDATE pulse SET beats = beats + 1 RETURNING beats"
 
@@ -33,15 +39,22 @@ class PostgresStore:
         self.callbacks = PostgresCallbacks(pool, desk)
         self.deliveries = PostgresDeliveries(pool, desk)
         self.triggers = PostgresTriggers(pool, desk)
+        self.schedules = PostgresSchedules(pool, desk)
         self.documents = PostgresDocuments(pool, desk)
         self.users = PostgresUsers(pool, desk)
         self.sessions = PostgresSessions(pool, desk)
+        self.workers = PostgresWorkers(pool, desk)
+        self.leases = PostgresLeases(desk)
 
     async def check(self) -> None:
         beats = await self._desk.write(_beat)
         (seen,) = await self._pool.one("SELECT beats FROM pulse") or (0,)
         if seen < beats:
             raise StoreUnavailable("A write cannot be read back", "See the log of PostgreSQL.")
+
+    async def reoffer(self, run_ids: Sequence[str], now: Instant) -> int:
+        """Offer queued runs to the queue once more, see `reoffering`. Not a part of the port."""
+        return await reoffer(self._desk, run_ids, now)
 
     async def close(self) -> None:
         """Nothing is held here; the database has the connections."""

@@ -5,6 +5,7 @@ both have, and whoever posts finds them.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -27,20 +28,22 @@ def told(events: Sequence[Event]) -> list[tuple[int, str]]:
     return [(place, event.type) for place, event in enumerate(events) if event.type in TELLABLE]
 
 
-async def tell(
-    transaction: Transaction,
+def deliveries(
     run: Run,
     standing: Sequence[bytes],
-    tellable: list[tuple[int, str]],
+    tellable: Sequence[tuple[int, str]],
     before: int,
     now: Instant,
-) -> None:
-    """Write the deliveries of a run's new events; `before` is the number of the last event before them.
+) -> list[tuple[Any, ...]]:
+    """The rows of the outbox that a run's new events lead to; `before` is the number of the last event
+    before them.
 
     `standing` are the owner's callbacks as the statement that wrote the events has seen them.
     """
+    if not tellable or not (standing or run.callbacks):
+        return []
     callbacks = [_CALLBACK(value) for value in standing]
-    rows = [
+    return [
         (
             bytes.fromhex(new_id(now)), run.owner, bytes.fromhex(run.id), before + place + 1, event,
             url, format, now, callback_id,
@@ -48,9 +51,12 @@ async def tell(
         for place, event in tellable
         for url, format, callback_id in _wanting(run, callbacks, event)
     ]  # fmt: skip
+
+
+async def put_out(transaction: Transaction, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write the rows of `deliveries`."""
     await transaction.many(_INSERT, rows)
-    if rows:
-        transaction.tell((SignalKind.DELIVERY_DUE, run.id))
+    transaction.tell(*((SignalKind.DELIVERY_DUE, row[2].hex()) for row in rows))
 
 
 def _wanting(

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from runwell.domain.errors import AttemptSuperseded, RunNotFound, StaleRun, TooLarge
+from runwell.domain.errors import AttemptSuperseded, NotItsTurn, RunNotFound, StaleRun, TooLarge
 from runwell.domain.events import StepFailed, StepFinished, StepStarted, UsageCounted, encode_event
 from runwell.domain.instant import Instant
 from runwell.domain.lifecycle import Change
@@ -28,6 +28,10 @@ _FIND_THREAD = "SELECT pk FROM threads WHERE id = ?"
 _LET_GO = """UPDATE runs SET behind = 0 WHERE behind = 1 AND pk = (
     SELECT pk FROM runs WHERE thread_id = ? AND status IN ('queued', 'running', 'waiting') ORDER BY pk LIMIT 1
 )"""
+
+_BEHIND = "SELECT behind FROM runs WHERE pk = ?"
+_HELD = """SELECT 1 FROM runs
+WHERE status = 'running' AND concurrency_key IS NOT NULL AND owner = ? AND concurrency_key = ? LIMIT 1"""
 
 _PROJECTED = frozenset({StepStarted, StepFinished, StepFailed, UsageCounted})
 
@@ -83,7 +87,17 @@ class CommitChange(Job[Run]):
             raise StaleRun(change.run.id)
         if head.last_seq + len(self._encoded) > MAX_SEQ:
             raise TooLarge(f"The log of run_{change.run.id} is full", "Start another run to go on from here.")
+        if change.command == "claim" and self._must_wait(transaction, head):
+            raise NotItsTurn(change.run.id)
         return head
+
+    def _must_wait(self, transaction: Transaction, head: Head) -> bool:
+        """Whether another run goes before this one that is to start."""
+        run = self._change.run
+        if run.in_order and transaction.one(_BEHIND, (head.pk,)) == (1,):
+            return True
+        key = run.concurrency_key
+        return key is not None and transaction.one(_HELD, (run.owner, key)) is not None
 
     def _write_row(self, transaction: Transaction, head: Head) -> None:
         run = self._change.run

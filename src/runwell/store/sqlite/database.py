@@ -7,9 +7,9 @@ import apsw
 from runwell.store.sqlite.connections import Durability, Location, open_reader, open_writer
 from runwell.store.sqlite.failures import unavailable
 from runwell.store.sqlite.lock import ServingLock
-from runwell.store.sqlite.migrations import migrate, migrations
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.store import SqliteStore
+from runwell.store.sqlite.upgrading import bring_up_to_date
 from runwell.store.sqlite.writer import Publish, Writer
 
 
@@ -40,7 +40,8 @@ class Database:
         `durability`: `full` syncs every commit; `normal` may lose the last commits when the power
         fails; `off` is for tests. `serving` takes the OS lock that keeps a second server off the
         file; command-line tools work beside a server without it. Raises `StoreUnavailable` when
-        another process serves the file, when it is newer than this program, or cannot be opened.
+        another process serves the file, when it needs a newer program, or cannot be opened; without
+        `serving` too, when it would have to be changed under a server.
         """
         path = Path(path).absolute()
         location = Location(str(path), durability, vfs)
@@ -48,7 +49,7 @@ class Database:
         try:
             db = open_writer(location)
             try:
-                migrate(db, migrations())
+                bring_up_to_date(db, path, locked=serving)
                 keeper = open_reader(location)
                 keeper.execute("SELECT count(*) FROM sqlite_schema").fetchall()
             finally:

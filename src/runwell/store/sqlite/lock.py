@@ -7,6 +7,10 @@ from pathlib import Path
 from runwell.domain.errors import StoreUnavailable
 
 
+class Served(StoreUnavailable):
+    """Another process has the lock: it serves the file."""
+
+
 class ServingLock:
     """Holds `<path>.lock`. The file stays; only the lock on it counts, and the pid in it is for people."""
 
@@ -23,7 +27,7 @@ class ServingLock:
         except OSError as error:
             holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
             os.close(self._file)
-            raise StoreUnavailable(
+            raise Served(
                 f"{database} is already served by process {holder or 'unknown'}",
                 "Stop that server, or give this one another file: one server per SQLite file.",
             ) from error

@@ -1,76 +1,75 @@
-"""Bringing a file's schema up to date, one numbered SQL script after the other."""
+"""Bringing a file's schema up to date, one numbered SQL script after the other.
 
-import re
+`user_version` is the number that a program must know to use the file, so that older programs judge by it
+too; what was only added since then is listed in `runwell_additions`.
+"""
+
 from pathlib import Path
-from typing import NamedTuple
 
 import apsw
 
 from runwell.domain.errors import StoreUnavailable
+from runwell.store.scripts import Migration, Schema, lacking, scripts
 
 APPLICATION_ID = 0x52554E57
 """`RUNW` in the file's header: this is one of ours."""
 
 FOLDER = Path(__file__).parent.parent / "migrations" / "sqlite"
-_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 
-
-class Migration(NamedTuple):
-    number: int
-    name: str
-    script: str
+ADDITIONS = (
+    "CREATE TABLE IF NOT EXISTS runwell_additions (number INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT"
+)
+_ADDED = "INSERT INTO runwell_additions (number, name) VALUES (?, ?)"
+_LISTED = "SELECT count(*) FROM sqlite_schema WHERE name = 'runwell_additions'"
+_LAST = "SELECT coalesce(max(number), 0) FROM runwell_additions"
 
 
 def migrations(folder: Path = FOLDER) -> list[Migration]:
     """All scripts in order. Raises `ValueError` when a number is missing or a name is odd."""
-    found = []
-    for path in sorted(folder.glob("*.sql")):
-        named = _NAME.fullmatch(path.name)
-        if not named:
-            raise ValueError(f"{path.name}: migrations are called 0001_words.sql")
-        found.append(Migration(int(named[1]), path.stem, path.read_text(encoding="utf-8")))
-    if [step.number for step in found] != list(range(1, len(found) + 1)):
-        raise ValueError(f"the migrations in {folder.name} are not numbered 1, 2, 3 …")
-    return found
+    return scripts(folder)
 
 
-def migrate(db: apsw.Connection, steps: list[Migration]) -> int:
-    """Run what is missing, all of it in one transaction; the number of the newest step.
+def migrate(db: apsw.Connection, steps: list[Migration]) -> list[Migration]:
+    """Run what is missing, all of it in one transaction; what was run.
 
     If the process dies in here the file is as it was. Two processes may do this at once: the second
-    waits for the first and finds nothing to do. Raises `StoreUnavailable` for a file that is newer
-    than this program or not ours.
+    waits for the first and finds nothing to do. Raises `StoreUnavailable` for a file that needs a newer
+    program, or is not ours.
     """
-    newest = steps[-1].number
-    if version_of(db, newest) == newest:
-        return newest
+    if not lacking(schema_of(db), steps, db.filename):
+        return []
     db.execute("BEGIN IMMEDIATE")
     try:
-        current = version_of(db, newest)
-        for step in steps[current:]:
+        schema = schema_of(db)
+        todo = lacking(schema, steps, db.filename)
+        for step in todo:
             db.execute(step.script)
-        db.pragma("user_version", newest)
-        db.pragma("application_id", APPLICATION_ID)
+        _note(db, todo, schema.needs)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
-    return newest
+    return todo
 
 
-def version_of(db: apsw.Connection, known: int) -> int:
-    """The number of the last migration this file has had, 0 for an empty file. Refuses more than `known`."""
+def _note(db: apsw.Connection, done: list[Migration], needs: int) -> None:
+    db.execute(ADDITIONS)
+    for step in done:
+        if step.adds:
+            db.execute(_ADDED, (step.number, step.name))
+    db.pragma("user_version", max([needs, *(step.number for step in done if not step.adds)]))
+    db.pragma("application_id", APPLICATION_ID)
+
+
+def schema_of(db: apsw.Connection) -> Schema:
+    """What this file has had; zeros for an empty one. Raises `StoreUnavailable` when it is not ours."""
     tables = db.execute("SELECT count(*) FROM sqlite_schema").get
     if tables and db.pragma("application_id") != APPLICATION_ID:
         raise StoreUnavailable(
             f"{db.filename} is a database of another program",
             "Choose another path for Runwell's file.",
         )
-    version = int(db.pragma("user_version"))
-    if version > known:
-        raise StoreUnavailable(
-            f"{db.filename} was written by a newer Runwell (schema {version}, this one knows {known})",
-            "Upgrade this installation, or restore a backup that was made before the upgrade.",
-        )
-    return version
+    needs = int(db.pragma("user_version"))
+    added = int(db.execute(_LAST).get) if db.execute(_LISTED).get else 0
+    return Schema(max(needs, added), needs)

@@ -10,11 +10,12 @@ from runwell.domain.lifecycle import FINAL, Change
 from runwell.domain.run import Run
 from runwell.domain.thread import IfBusy
 from runwell.ports.signals import SignalKind
-from runwell.ports.store import Added, Idempotency, NewMessage, QueueDepth, RunFilter
+from runwell.ports.store import Added, Idempotency, NewMessage, Pruned, QueueDepth, RunFilter
 from runwell.store.sqlite import queue
 from runwell.store.sqlite.adding import AddRun, find_earlier
 from runwell.store.sqlite.committing import CommitChange
 from runwell.store.sqlite.paging import count_query, page_query
+from runwell.store.sqlite.pruning import ForgetRuns, PruneLogs
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.rows import MAX_SEQ, RUN_FIELDS, SEQ_BITS, Row, run_of
 from runwell.store.sqlite.transaction import Job, Transaction
@@ -139,6 +140,12 @@ class SqliteRuns:
 
     async def forget_idempotency(self, before: Instant, limit: int) -> int:
         return await self._desk.write(ForgetKeys(before, limit))
+
+    async def prune_logs(self, before: Instant, limit: int) -> Pruned:
+        return await self._desk.write(PruneLogs(before, limit))
+
+    async def forget(self, before: Instant, limit: int) -> Pruned:
+        return await self._desk.write(ForgetRuns(before, limit))
 
     def _legible(self, rows: list[Row]) -> list[Run]:
         """The runs behind rows of all owners, but for rows that cannot be read.

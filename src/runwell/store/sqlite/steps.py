@@ -11,7 +11,7 @@ _OF = """SELECT steps.key, name, steps.kind, parent, status, attempt, started_at
     events.kind, events.data,
     input_tokens, output_tokens, cached_tokens, reasoning_tokens, model_calls, tool_calls, cost, credits
 FROM steps LEFT JOIN events ON events.key = (steps.run_pk << 24) + steps.ended_seq AND NOT steps.inherited
-WHERE run_pk = (SELECT pk FROM runs WHERE id = ?) ORDER BY first_seq, steps.key"""
+WHERE run_pk = (SELECT pk FROM runs WHERE id = ? AND log_pruned < 3) ORDER BY first_seq, steps.key"""
 _CREATED = "SELECT data FROM events WHERE key = ((SELECT pk FROM runs WHERE id = ?) << 24) + 1"
 
 

@@ -11,11 +11,13 @@ from runwell.store.sqlite.keys import SqliteKeys
 from runwell.store.sqlite.outbox import SqliteDeliveries
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.runs import SqliteRuns
+from runwell.store.sqlite.schedules import SqliteSchedules
 from runwell.store.sqlite.steps import SqliteSteps
 from runwell.store.sqlite.threads import SqliteThreads
 from runwell.store.sqlite.transaction import Job, Transaction
 from runwell.store.sqlite.triggers import SqliteTriggers
 from runwell.store.sqlite.users import SqliteSessions, SqliteUsers
+from runwell.store.sqlite.workers import SqliteLeases, SqliteWorkers
 from runwell.store.sqlite.writer import Desk
 
 
@@ -35,9 +37,12 @@ class SqliteStore:
         self.callbacks = SqliteCallbacks(reader, desk)
         self.deliveries = SqliteDeliveries(reader, desk)
         self.triggers = SqliteTriggers(reader, desk)
+        self.schedules = SqliteSchedules(reader, desk)
         self.documents = SqliteDocuments(reader, desk)
         self.users = SqliteUsers(reader, desk)
         self.sessions = SqliteSessions(reader, desk)
+        self.workers = SqliteWorkers(reader, desk)
+        self.leases = SqliteLeases(desk)
 
     async def check(self) -> None:
         beats = await self._desk.write(Beat())

@@ -1,0 +1,58 @@
+"""What holds for all tests: on which database they run."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.backends import BACKEND, databases, on_postgres
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        choices=("sqlite", "postgres"),
+        default="sqlite",
+        help="the database of all tests that could run on either",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ[BACKEND] = config.getoption("--backend")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--backend") != "postgres":
+        return
+    chosen = [item for item in items if item.get_closest_marker("sqlite") is None and _touches(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
+def _touches(item: pytest.Item) -> bool:
+    """Whether the test uses a database at all: whoever does has a folder for it."""
+    return bool({"tmp_path", "tmp_path_factory"} & set(getattr(item, "fixturenames", ())))
+
+
+def pytest_unconfigure() -> None:
+    if databases.cache_info().currsize:
+        databases().close()
+
+
+@pytest.fixture(autouse=True)
+def _databases(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What this test's paths stood for is free for the next one."""
+    folder: Path | None = None
+    if on_postgres() and "tmp_path" in request.fixturenames:
+        folder = request.getfixturevalue("tmp_path")
+    yield
+    if folder is not None:
+        databases().give_back(folder)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[str]:
+    """The URL of a PostgreSQL database with all tables and nothing in them, for machines that share it."""
+    yield databases().of(tmp_path / "fleet")
+    databases().give_back(tmp_path)
