@@ -20,7 +20,7 @@ NO_INSTALL = echo "error: pip could not install from the lock; its reason stands
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev demo serve test check lint bench campaign lock clean
+.PHONY: help install install-dev demo serve test check lint bench bench-fleet campaign lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,8 +52,12 @@ lint: install-dev ## Format and fix what can be fixed; changes files
 bench: install-dev ## Run the benchmarks (ARGS=--help lists them)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-campaign: install-dev ## Kill and restart a real server 1000 times and audit what it says
+bench-fleet: install-dev ## Run the benchmarks of a fleet on PostgreSQL (ARGS=--help lists them)
+	@$(BIN)/python -m benchmarks.fleet $(ARGS)
+
+campaign: install-dev ## Kill a real server 1000 times, deal a fleet 500 blows, and audit what they say
 	@$(BIN)/python -m tests.e2e.campaign --cycles 1000 $(ARGS)
+	@$(BIN)/python -m tests.e2e.fleet.campaign --cycles 500 $(ARGS)
 
 lock: install-dev ## Compile requirements/*.lock from pyproject.toml (UPGRADE=1: to newest versions)
 	@echo "Locking requirements/run.lock, dev.lock and clients.lock ..."

@@ -50,11 +50,11 @@ def main() -> int:
         PAGE.write_text(report.page(report.read(options.render)), encoding="utf-8")
         return 0
     with tempfile.TemporaryDirectory(prefix="runwell-bench-", dir=options.folder) as folder:
-        plan = Plan(Path(folder), options.rounds, options.full, _tell, Quiet(options.patience, _tell))
+        plan = Plan(Path(folder), options.rounds, options.full, tell, Quiet(options.patience, tell))
         machine = look(plan.folder)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             figures = runner.run(_measure(plan, options.only or list(BENCHMARKS)))
-    results = Results(machine, _commit(), options.rounds, figures)
+    results = Results(machine, commit(), options.rounds, figures)
     print(report.table(results))
     if options.json is not None:
         report.write(results, options.json)
@@ -69,7 +69,7 @@ async def _measure(plan: Plan, names: list[str]) -> list[Figure]:
     for name in names:
         others = Others()
         found = await BENCHMARKS[name](plan)
-        _tell(f"{name}: others used {others.share:.0%} of the machine")
+        tell(f"{name}: others used {others.share:.0%} of the machine")
         figures += [msgspec.structs.replace(figure, others=round(others.share, 3)) for figure in found]
     return figures
 
@@ -101,11 +101,11 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _commit() -> str:
+def commit() -> str:
     """What is measured; a + says that files have been changed since."""
     described = subprocess.run(
         ["git", "describe", "--always", "--exclude=*", "--dirty=+"], cwd=HOME, capture_output=True, text=True

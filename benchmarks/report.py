@@ -40,12 +40,7 @@ def table(results: Results) -> str:
 def page(results: Results) -> str:
     """`docs/performance.md`."""
     machine = results.machine
-    body = [f"| {' | '.join(_HEAD)} |", "|---|--:|--:|--:|--:|--:|---|"]
-    for figure in results.figures:
-        cells = list(_cells(figure))
-        if figure.verdict == "not met":
-            cells[-1] = "**not met**"
-        body.append(f"| {' | '.join(cells)} |")
+    body = rows_of(results.figures)
     notes = [
         f"- **{figure.what}.** "
         + "; ".join(
@@ -64,6 +59,17 @@ def page(results: Results) -> str:
         memory=machine.memory / 2**30,
         others=max(figure.others for figure in results.figures),
     )
+
+
+def rows_of(figures: list[Figure]) -> list[str]:
+    """The lines of a table in Markdown."""
+    body = [f"| {' | '.join(_HEAD)} |", "|---|--:|--:|--:|--:|--:|---|"]
+    for figure in figures:
+        cells = list(_cells(figure))
+        if figure.verdict == "not met":
+            cells[-1] = "**not met**"
+        body.append(f"| {' | '.join(cells)} |")
+    return body
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:

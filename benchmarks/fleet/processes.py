@@ -37,16 +37,16 @@ async def measure(plan: Plan) -> list[Figure]:
     measured: dict[str, list[float]] = {name: [] for name in ("ask", "reads", "submits", "runs", "streams")}
     with ExitStack() as stack:
         url = stack.enter_context(postgres(plan.folder))
-        server = stack.enter_context(_server(url, plan.folder))
+        server = stack.enter_context(serving(url, plan.folder))
         bare = await asyncpg.create_pool(url, min_size=CONNECTIONS, max_size=CONNECTIONS)
-        await _warm(server, url, plan.folder)
+        await warm(server, url, plan.folder)
         for number in range(plan.rounds):
             await plan.quiet()
             measured["ask"].append(await rate(lambda _: bare.fetchval("SELECT 1"), READERS))
             submits = itertools.repeat(request("POST", "/runs", key=server.key, body=BODY))
             load = await press(server.process, submits, connections=IN_FLIGHT, expected=202, seconds=SECONDS)
             measured["submits"].append(load.rate)
-            with _workers(url, plan.folder):
+            with workers(url, plan.folder):
                 last = await _drained(server)
                 reads = itertools.repeat(request("GET", last, key=server.key))
                 load = await press(
@@ -62,7 +62,7 @@ async def measure(plan: Plan) -> list[Figure]:
     return _figures(measured)
 
 
-def _server(url: str, folder: Path) -> Runwell:
+def serving(url: str, folder: Path) -> Runwell:
     """A server without a worker, and a key to it."""
     command = [sys.executable, "-m", "runwell", "keys", "create", "bench", "--db", url, "--json"]
     key = json.loads(subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout)["secret"]
@@ -75,7 +75,7 @@ def _server(url: str, folder: Path) -> Runwell:
 
 
 @contextlib.contextmanager
-def _workers(url: str, folder: Path) -> Iterator[None]:
+def workers(url: str, folder: Path) -> Iterator[None]:
     work = [
         sys.executable, "-m", "runwell", "work", str(AGENTS), "--db", url, "--log-level", "warning",
     ]  # fmt: skip
@@ -94,10 +94,10 @@ def _workers(url: str, folder: Path) -> Iterator[None]:
             process.wait(STOP_LIMIT)
 
 
-async def _warm(server: Runwell, url: str, folder: Path) -> None:
+async def warm(server: Runwell, url: str, folder: Path) -> None:
     """Until a worker has told the server which agents there are."""
     connection = await connect(server.port)
-    with _workers(url, folder):
+    with workers(url, folder):
         agents = request("GET", "/agents", key=server.key)
         while b'"noop"' not in (await connection.ask(agents)).body:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.05)

@@ -94,7 +94,9 @@ async def test_a_job_that_is_refused_undoes_its_run_and_no_other(ground: FleetGr
 
 
 @pytest.mark.parametrize(("loses", "left"), [("commit", 0), ("answer", 1)])
-async def test_a_connection_lost_in_a_commit_leaves_both_or_neither(fleet: str, loses: str, left: int) -> None:
+async def test_a_connection_lost_in_a_commit_leaves_both_or_neither(
+    fleet: str, loses: str, left: int
+) -> None:
     async with a_way(fleet) as way, a_ground(way.url, free) as ground:
         id = an_id()
         await ground.store.runs.queued(None, 1)

@@ -137,7 +137,9 @@ def test_every_table_of_a_file_is_copied_with_every_column() -> None:
     for step in migrations():
         db.execute(step.script)
     found = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL")
-    assert {name for (name,) in found} == set(tables()) | PASSING
+    # The words of errors are not copied: PostgreSQL has an index of its own for them.
+    kept = {name for (name,) in found if not name.startswith("run_errors")}
+    assert kept == set(tables()) | PASSING
 
 
 async def test_a_run_goes_on_where_it_was_and_a_new_one_is_numbered_behind(source: Path, target: str) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import tempfile
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
@@ -32,8 +34,10 @@ from runwell.domain.errors import AttemptSuperseded, IllegalTransition, NotItsTu
 from runwell.domain.events import FINAL_TYPES, ProgressNoted, StepStarted, TextDelta
 from runwell.domain.lifecycle import FINAL, decide
 from runwell.domain.run import Progress, Run, RunStatus
-from runwell.store.sqlite import Database
-from tests.support.runs import AGENTS, BROKE, NOW, WHICH, WORKER, a_create, doc
+from runwell.ports.store import Store
+from tests.support.backends import databases
+from tests.support.postgres import a_postgres_store
+from tests.support.runs import AGENTS, BROKE, NOW, WHICH, WORKER, a_create, a_store, doc
 
 COMMANDS: list[Command] = [
     Claim(worker=WORKER),
@@ -74,20 +78,19 @@ class LifecycleThroughTheStore(RuleBasedStateMachine):
         folder = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
         self._folder = tempfile.TemporaryDirectory(dir=folder)
         self._runner = asyncio.Runner()
-        self._database = Database.open(Path(self._folder.name) / "runs.db", durability="off")
-        self._store = self._wait(self._open())
+        self._stack = AsyncExitStack()
+        self._store = self._wait(self._stack.enter_async_context(self._open(Path(self._folder.name))))
         self._known: dict[str, Known] = {}
         self._now = NOW
 
-    async def _open(self) -> Any:
-        return self._database.store()
+    def _open(self, folder: Path) -> AbstractAsyncContextManager[Store]:
+        return a_store(folder / "runs.db", durability="off")
 
     def _wait(self, coroutine: Any) -> Any:
         return self._runner.run(coroutine)
 
     def teardown(self) -> None:
-        self._wait(self._store.close())
-        self._database.close()
+        self._wait(self._stack.aclose())
         self._runner.close()
         self._folder.cleanup()
 
@@ -164,7 +167,22 @@ class LifecycleThroughTheStore(RuleBasedStateMachine):
         assert offered == expected
 
 
+class LifecycleThroughPostgres(LifecycleThroughTheStore):
+    """The same model, beside a database of the server's that is emptied for each sequence."""
+
+    def _open(self, folder: Path) -> AbstractAsyncContextManager[Store]:
+        return a_postgres_store(databases().of(folder))
+
+    def teardown(self) -> None:
+        super().teardown()
+        databases().give_back(Path(self._folder.name))
+
+
 LifecycleThroughTheStore.TestCase.settings = settings(
     max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
+LifecycleThroughPostgres.TestCase.settings = settings(
+    max_examples=8, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
 TestLifecycleThroughTheStore = LifecycleThroughTheStore.TestCase
+TestLifecycleThroughPostgres = pytest.mark.postgres(LifecycleThroughPostgres.TestCase)

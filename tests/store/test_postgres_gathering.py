@@ -72,6 +72,26 @@ async def test_agents_and_places_asked_for_at_once_are_each_ones_own(store: Stor
     assert places == [3, 0, 4, 1, 5, 2, None]
 
 
+async def test_a_question_that_cannot_be_asked_spoils_nobodys_answer(store: Store) -> None:
+    spec = AgentSpec(id=an_id(), name="echo", kind="python", owner=OWNER)
+    await store.agents.publish([spec], NOW)
+    names = ["echo", "a\0b", "\ud800", "echo", "élan"]
+    found = await at_once(*(store.agents.get(name, OWNER) for name in names))
+    assert [each.id for each in (found[0], found[3])] == [spec.id] * 2
+    assert (found[1], found[4]) == (None, None)
+    assert isinstance(found[2], Exception), "what it is to whoever asks by themselves"
+
+    async def ask(keys: list[int]) -> dict[int, str]:
+        if 0 in keys:
+            raise ZeroDivisionError
+        return {key: str(key) for key in keys}
+
+    gathering: Gathering[int, str] = Gathering(ask, 9)
+    found = await at_once(*(gathering.get(key) for key in (1, 0, 2)))
+    assert (found[0], found[2]) == ("1", "2")
+    assert isinstance(found[1], ZeroDivisionError)
+
+
 async def test_a_read_is_never_older_than_what_was_committed_before_it(store: Store) -> None:
     run = await a_running_run(store)
 

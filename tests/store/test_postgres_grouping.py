@@ -12,14 +12,30 @@ from runwell.domain.callback import ENDINGS, Callback
 from runwell.domain.commands import Cancel, Claim, HandBack, Succeed
 from runwell.domain.errors import AttemptSuperseded, NotItsTurn, RunNotFound, StaleRun, StoreUnavailable
 from runwell.domain.events import StepFinished, StepStarted, TextDelta, UsageCounted
+from runwell.domain.lifecycle import decide
 from runwell.domain.run import Run, RunStatus, Usage
 from runwell.ports.signals import SignalKind
 from runwell.ports.store import Added, Store
 from runwell.store.postgres import Database
+from runwell.store.postgres.committing import CommitChange
+from runwell.store.postgres.desk import Desk
 from runwell.store.postgres.grouping import LANES
 from runwell.store.postgres.offers import Enlist, Offer
+from runwell.store.postgres.together import WriteTogether
 from tests.support.postgres import LONG, a_postgres_store, a_session, a_way, until_it_waits
-from tests.support.runs import NOW, WORKER, a_queued_run, a_running_run, add, an_id, do, doc, record, say
+from tests.support.runs import (
+    NOW,
+    WORKER,
+    a_create,
+    a_queued_run,
+    a_running_run,
+    add,
+    an_id,
+    do,
+    doc,
+    record,
+    say,
+)
 
 pytestmark = pytest.mark.postgres
 
@@ -68,7 +84,7 @@ async def test_what_comes_at_once_is_written_by_few_transactions(store: Store, p
     assert [run.last_seq for run in runs] == [7] * 60
 
 
-async def test_a_refused_change_leaves_the_others(store: Store) -> None:
+async def test_a_refused_change_leaves_the_others(store: Store, postgres: str) -> None:
     runs = [await a_running_run(store) for _ in range(10)]
     stale, lost = await a_queued_run(store), await a_running_run(store)
     await do(store, stale, Cancel())
@@ -84,6 +100,7 @@ async def test_a_refused_change_leaves_the_others(store: Store) -> None:
     assert [type(result) for result in results[3:8]] == wanted
     assert [(await store.runs.get(run.id)).last_seq for run in (*runs, lost)] == [3] * 11
     assert await store.runs.get(behind.id) == behind
+    assert await transactions(postgres, "events WHERE seq = 3") <= LANES, "they were not done again"
 
 
 async def test_steps_and_deliveries_are_those_of_a_change_by_itself(store: Store) -> None:
@@ -94,6 +111,8 @@ async def test_steps_and_deliveries_are_those_of_a_change_by_itself(store: Store
         return await do(store, run, Succeed(output=doc(1)))
 
     alone = await life(await a_queued_run(store, callbacks=callbacks))
+    (step,) = await store.steps.of(alone.id)
+    assert (step.usage, step.output) == (Usage(4, 2), doc("a")), "what it used before it began is the run's"
     added = await asyncio.gather(*(add(store, callbacks=callbacks) for _ in range(5)))
     for run in await asyncio.gather(*(life(each.run) for each in added)):
         assert await store.steps.of(run.id) == await store.steps.of(alone.id)
@@ -200,6 +219,37 @@ async def test_who_gives_up_takes_nothing_from_the_others(postgres: str) -> None
         assert [line.event for line in log] == [TextDelta(text="word "), TextDelta(text="after")]
         wanted = 4 + 1 + len(blocking) + 2
         assert len(await store.runs.every(None, 20)) == wanted, "who gave up before it began wrote nothing"
+
+
+class SlowPool:
+    """Stands in for `Pool`: says when it is asked to write, and answers when it is let."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[Any] = asyncio.Queue()
+        self.gate = asyncio.Event()
+
+    async def write(self, work: Any, told: Any) -> Any:
+        self.asked.put_nowait(work)
+        await self.gate.wait()
+        return [None] if isinstance(work, WriteTogether) else work
+
+
+async def test_a_change_waits_for_one_that_was_given_up_and_may_be_written_yet() -> None:
+    pool: Any = SlowPool()
+    desk = Desk(pool, None, None)
+    run = decide(None, a_create(), NOW).run
+    first, second, third = (CommitChange(decide(run, CLAIM, NOW), NOW, None, None) for _ in range(3))
+    async with asyncio.timeout(LONG):
+        given_up = asyncio.ensure_future(desk.commit(first, run.id))
+        await pool.asked.get()
+        given_up.cancel()
+        following = asyncio.ensure_future(desk.commit(second, run.id))
+        assert isinstance((await at_once(given_up))[0], asyncio.CancelledError)
+        elsewhere = asyncio.ensure_future(desk.commit(third, an_id()))
+        begun = await pool.asked.get()
+        assert [change for _, change in begun._changes] == [third], "another run's goes on, this one's waits"
+        pool.gate.set()
+        assert await at_once(following, elsewhere) == [second, third]
 
 
 async def test_a_row_that_somebody_has_holds_up_nobody_else(store: Store, postgres: str) -> None:

@@ -87,7 +87,9 @@ async def test_many_signals_travel_in_few_notifications(both: Any, postgres: str
                 for _ in range(5):
                     here.publish(CHANGED, id)
             assert await watch.wait(LONG)
-        await session.fetchval("SELECT 1")
+        async with asyncio.timeout(LONG):
+            while len(got) < 3:  # its server process may be behind the others
+                await session.fetchval("SELECT 1")
     assert len(got) == 3
     assert [run_id for payload in got for _, run_id in signals_of(payload)] == ids
 
@@ -120,12 +122,13 @@ async def test_a_lost_connection_comes_back_and_then_everybody_looks_again(
         assert await watch.wait(LONG), "nobody knows what was missed"
         await kill(postgres)
         assert await watch.wait(LONG)
-        async with asyncio.timeout(LONG):
-            await here.connected.wait()
-            await there.connected.wait()
         with here.watch(id) as answer:
-            there.publish(CHANGED, id)
-            assert await answer.wait(LONG)
+            async with asyncio.timeout(LONG):
+                heard = False
+                while not heard:  # either may not know yet that it is alone, and what is said then is lost
+                    there.publish(CHANGED, id)
+                    heard = await answer.wait(0.05)
+            assert heard
 
 
 async def test_without_a_database_signals_are_this_processs_own(way: Way) -> None:

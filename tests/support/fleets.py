@@ -1,16 +1,23 @@
 """Machines that share a PostgreSQL database, in the test's process; and what their queue looks like."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 from runwell import wiring
+from runwell.auth.authenticator import Authenticator
+from runwell.auth.sessions import Accounts
 from runwell.config import Settings
-from runwell.dispatch.pgqueuer.names import TABLE
+from runwell.dialects.dialect import Options, Services
+from runwell.dispatch.pgqueuer.names import LOG_TABLE, TABLE
 from runwell.domain.events import AttemptStarted
 from runwell.domain.instant import Instant
+from runwell.server.app import build_app
+from runwell.server.front import Front
+from runwell.stream.presence import Closing
 from runwell.wiring import Machine
 from runwell.wiring.grounds import FleetGround, fleet_ground
 from tests.support.machines import whole_log
@@ -64,6 +71,12 @@ async def jobs(url: str) -> Sequence[JobRow]:
         return [JobRow(*row) for row in await session.fetch(_JOBS)]
 
 
+async def history(url: str) -> list[str]:
+    """What has become of the jobs, as PgQueuer has noted it: statuses, in order."""
+    async with a_session(url) as session:
+        return [row[0] for row in await session.fetch(f"SELECT status::text FROM {LOG_TABLE} ORDER BY id")]
+
+
 async def execute(url: str, sql: str, *values: Any) -> str:
     """A statement by somebody else; what became of it."""
     async with a_session(url) as session:
@@ -103,6 +116,22 @@ async def workers_of(machine: Machine, run_id: str) -> list[str]:
     return [line.event.worker for line in log if isinstance(line.event, AttemptStarted)]
 
 
+async def without_upkeep(url: str) -> None:
+    """Nobody mends anything for an hour: it is the duty of a process that does nothing."""
+    sql = "INSERT INTO leases (duty, holder, until) VALUES ('upkeep', $1, $2)"
+    await execute(url, sql, GONE, time.time_ns() // 1_000 + HOUR)
+
+
 async def none_left(url: str) -> None:
     """Until no job is left."""
     await until_sql(url, f"SELECT count(*) = 0 FROM {TABLE}")
+
+
+def app_of(machine: Machine) -> Front:
+    """What the machine serves over HTTP, in local mode."""
+    authenticator = Authenticator(machine.store, machine.clock, local_mode=True)
+    accounts = Accounts(machine.store, machine.clock, signup_open=False)
+    services = Services(
+        machine.core, authenticator, Closing(), machine.guard.resolve, Options(), accounts=accounts
+    )
+    return build_app(services)

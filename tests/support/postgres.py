@@ -198,8 +198,11 @@ async def kill(url: str, pid: int | None = None) -> None:
     """End one connection of a store on the server, or all of them; until they are gone."""
     which = f"{OURS} AND pid <> pg_backend_pid()" + (f" AND pid = {pid}" if pid is not None else "")
     async with a_session(url) as session:
-        await session.fetch(f"SELECT pg_terminate_backend(pid) FROM {which}")
-    await until(url, f"SELECT count(*) = 0 FROM {which}")
+        killed = [
+            pid for pid, _ in await session.fetch(f"SELECT pid, pg_terminate_backend(pid) FROM {which}")
+        ]
+    # Not until there are none: others may have come in their place by now.
+    await until(url, f"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ANY(ARRAY{killed}::int[])")
 
 
 class Way:

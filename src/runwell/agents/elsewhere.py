@@ -13,23 +13,33 @@ from runwell.ports.store import Store
 
 
 class AgentElsewhere:
-    """An `Agent` that is known by what a worker has written of it. Its inputs are checked by its schema."""
+    """An `Agent` that is known by what a worker has written of it. Its inputs are checked by its schema,
+    where that leaves no doubt: what is let through the worker checks once more."""
 
     def __init__(self, spec: AgentSpec) -> None:
         from jsonschema import Draft202012Validator
 
         self.spec = spec
         self.blocking = False
-        self._validator = Draft202012Validator(msgspec.json.decode(spec.input_schema))
+        self._schema = msgspec.json.decode(spec.input_schema)
+        self._validator = Draft202012Validator(self._schema)
 
     def check_input(self, value: JsonValue) -> None:
         error = next(self._validator.iter_errors(value), None)
-        if error is not None:
+        if error is not None and not self._in_another_form(value):
             raise InvalidInput(
-                f"$.input{error.json_path.removeprefix('$')}",
+                error.json_path,
                 error.message[:300],
-                f"See the input schema of the agent {self.spec.name!r}.",
+                f"The input schema of agent {self.spec.name!r} says what it takes.",
             )
+
+    def _in_another_form(self, value: JsonValue) -> bool:
+        """Whether a function may take it although its schema does not say so: nothing, where it can do
+        without; its only input in an object, under a name that is not known here."""
+        if value is None or value == {}:
+            schema = self._schema
+            return "default" in schema or (schema.get("type") == "object" and not schema.get("required"))
+        return isinstance(value, dict) and len(value) == 1 and self._validator.is_valid(*value.values())
 
     async def call(self, context: Context) -> Any:
         self._refuse()

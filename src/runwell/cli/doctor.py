@@ -18,6 +18,7 @@ from runwell.config import Settings
 from runwell.domain.errors import RunwellError
 from runwell.engine.audit import Finding
 from runwell.wiring import audit_all, operating
+from runwell.wiring.orphans import queue_findings
 
 MIB = 2**20
 SCARCE, SHORT = 100 * MIB, 1024 * MIB
@@ -70,7 +71,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def audit_only(settings: Settings) -> Iterator[Finding]:
-    """What the logs say, if the database has the schema that they are read by; it is not given one here."""
+    """What the logs and the queue say, if the database has the schema that they are read by. It is not given
+    one here."""
     if settings.postgres is None and not settings.path.exists():
         yield Finding("ok", "no_database", f"There is no database {settings.path} yet; `serve` makes it.")
         return
@@ -78,6 +80,8 @@ def audit_only(settings: Settings) -> Iterator[Finding]:
     yield from schema
     if all(finding.level == "ok" for finding in schema):
         yield from _reached(lambda: asyncio.run(_logs(settings)))
+        if settings.postgres is not None:
+            yield from _reached(lambda: asyncio.run(queue_findings(settings)))
 
 
 def _reached(look: Callable[[], list[Finding]]) -> list[Finding]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "keys": Place("runwell.cli.keys:keys", "Make and revoke API keys."),
     "users": Place("runwell.cli.users:users", "Make and disable accounts of people."),
     "triggers": Place("runwell.cli.triggers:triggers", "Make addresses that start runs."),
+    "schedules": Place("runwell.cli.schedules:schedules", "Start runs at the times of a cron expression."),
     "callbacks": Place("runwell.cli.callbacks:callbacks", "Have the ends of runs posted somewhere."),
     "deliveries": Place("runwell.cli.deliveries:deliveries", "See what was posted, and post it again."),
     "migrate": Place("runwell.cli.migrate:migrate", "Bring a database up to date."),

@@ -7,6 +7,7 @@ from runwell.client.callbacks import AsyncCallbacks, AsyncDeliveries
 from runwell.client.patience import Patience
 from runwell.client.resources import AsyncAgents, AsyncKeys, AsyncThreads
 from runwell.client.runs import AsyncRuns
+from runwell.client.schedules import AsyncSchedules
 from runwell.client.transport import Notice, Transport
 from runwell.client.triggers import AsyncTriggers
 
@@ -41,6 +42,7 @@ class AsyncClient:
         self.threads = AsyncThreads(self._transport)
         self.keys = AsyncKeys(self._transport)
         self.triggers = AsyncTriggers(self._transport)
+        self.schedules = AsyncSchedules(self._transport)
         self.callbacks = AsyncCallbacks(self._transport)
         self.deliveries = AsyncDeliveries(self._transport)
 

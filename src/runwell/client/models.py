@@ -243,6 +243,35 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[Post, ...] = ()
 
 
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    """Starts runs of `agent` at the times of `cron`. `next_at` is the next of them, None while it is
+    paused; `last_error` says why the newest, `last_at`, has no run. `timeout` and `expires_in` are seconds.
+    `input` and `next` are there when one is read by itself."""
+
+    id: str
+    agent: str
+    cron: str
+    name: str = ""
+    timezone: str = "UTC"
+    missed: str = "skip"
+    paused: bool = False
+    input: Any = None
+    thread_id: str | None = None
+    if_busy: str = "queue"
+    concurrency_key: str | None = None
+    metadata: dict[str, Any] = {}
+    priority: int = 0
+    timeout: float | None = None
+    max_attempts: int | None = None
+    expires_in: float | None = None
+    created_at: datetime | None = None
+    next_at: datetime | None = None
+    last_at: datetime | None = None
+    last_run_id: str | None = None
+    last_error: str | None = None
+    next: tuple[datetime, ...] = ()
+
+
 class RunPage(msgspec.Struct, frozen=True):
     runs: tuple[Run, ...] = ()
     next_cursor: str | None = None
@@ -272,6 +301,11 @@ class KeyList(msgspec.Struct, frozen=True):
 
 class TriggerList(msgspec.Struct, frozen=True):
     triggers: tuple[Trigger, ...] = ()
+
+
+class SchedulePage(msgspec.Struct, frozen=True):
+    schedules: tuple[Schedule, ...] = ()
+    next_cursor: str | None = None
 
 
 class CallbackList(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from runwell.client.callbacks import AsyncCallbacks, AsyncDeliveries
 from runwell.client.patience import Patience
 from runwell.client.resources import AsyncAgents, AsyncKeys, AsyncThreads
 from runwell.client.runs import AsyncRuns
+from runwell.client.schedules import AsyncSchedules
 from runwell.client.transport import Notice
 from runwell.client.triggers import AsyncTriggers
 
@@ -162,6 +163,19 @@ class Triggers(_Face):
     delete = _blocking(AsyncTriggers.delete)
 
 
+class Schedules(_Face):
+    """`client.schedules`. Every method raises `ApiError`."""
+
+    create = _blocking(AsyncSchedules.create)
+    list = _iterating(AsyncSchedules.list)
+    get = _blocking(AsyncSchedules.get)
+    update = _blocking(AsyncSchedules.update)
+    pause = _blocking(AsyncSchedules.pause)
+    resume = _blocking(AsyncSchedules.resume)
+    delete = _blocking(AsyncSchedules.delete)
+    fire = _blocking(AsyncSchedules.fire)
+
+
 class Callbacks(_Face):
     """`client.callbacks`. Every method raises `ApiError`."""
 
@@ -211,6 +225,7 @@ class Client:
         self.threads = Threads(self._portal, self._inner.threads)
         self.keys = Keys(self._portal, self._inner.keys)
         self.triggers = Triggers(self._portal, self._inner.triggers)
+        self.schedules = Schedules(self._portal, self._inner.schedules)
         self.callbacks = Callbacks(self._portal, self._inner.callbacks)
         self.deliveries = Deliveries(self._portal, self._inner.deliveries)
 

@@ -15,7 +15,8 @@ class Scope(StrEnum):
     RUNS_WRITE = "runs:write"
     AGENTS_WRITE = "agents:write"
     ADMIN = "admin"
-    """Every other scope, and keys. It does not reach into other owners' runs."""
+    """Every other scope, keys, users, workers, and lists and counts of everybody's runs. It reads no other
+    owner's log and changes no other owner's run."""
 
 
 ALL_SCOPES = frozenset(Scope)

@@ -18,6 +18,8 @@ class Limits:
     longest_timeout: float = 30 * 86_400.0
     """Seconds; the longest `timeout` and `expires_in`."""
     most_attempts: int = 100
+    grace: float = 5.0
+    """Seconds that a cancelled agent has to let go, for those who are told so."""
     model_keys: frozenset[str] = frozenset()
     """Environment variables that agents made through an API may name as their model's key."""
 

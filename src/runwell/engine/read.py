@@ -21,14 +21,14 @@ async def position(core: Core, run: Run) -> int | None:
 
 async def page(
     core: Core,
-    owner: str,
+    owner: str | None,
     where: RunFilter,
     *,
     before: str | None = None,
     after: str | None = None,
     limit: int,
 ) -> list[Run]:
-    """Newest first; see `ports.store.Runs.page` for the cursors."""
+    """Newest first; see `ports.store.Runs.page` for the cursors, and for all owners'."""
     return await core.store.runs.page(owner, where, before=before, after=after, limit=limit)
 
 

@@ -90,6 +90,19 @@ async def submit(core: Core, wanted: Submission) -> Added:
     return await _add(core, wanted, change, message, now)
 
 
+async def check(core: Core, wanted: Submission) -> AgentSpec:
+    """Raise what `submit` would say of this request, whenever it came; its agent. Nothing is queued."""
+    spec = await _agent(core, wanted)
+    _attempts(core, wanted, spec)
+    _check(core, wanted)
+    for name, value in (("input", wanted.input), ("metadata", wanted.metadata)):
+        if not isinstance(value, Json):
+            json_gate.check(value, f"$.{name}")
+    if wanted.definition is None:
+        _check_input(core, wanted, spec)
+    return spec
+
+
 async def _earlier(core: Core, wanted: Submission) -> Run | None:
     if wanted.idempotency is None:
         return None

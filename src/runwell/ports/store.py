@@ -22,6 +22,7 @@ from runwell.domain.thread import IfBusy, Message, Role, Thread
 from runwell.ports.accounts import Sessions, Users
 from runwell.ports.outbox import Callbacks, Deliveries, Triggers
 from runwell.ports.schedules import Schedules
+from runwell.ports.stats import Stats
 from runwell.ports.workers import Leases, Workers
 
 
@@ -48,7 +49,9 @@ class Added(NamedTuple):
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs. Every given field must hold; `since` and `until` bound `created_at` [since, until).
 
-    `reasons` are those of ended runs; None among them is a run without one. `label` is a dialect's.
+    `reasons` are those of ended runs; None among them is a run without one. `label` is a dialect's. `text`
+    are words that the error holds, in any case, the last of them perhaps only begun: only failed runs have
+    one.
     """
 
     statuses: frozenset[RunStatus] = frozenset()
@@ -57,6 +60,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     agent: str | None = None
     thread_id: str | None = None
     source: str | None = None
+    text: str | None = None
     since: Instant | None = None
     until: Instant | None = None
 
@@ -108,7 +112,7 @@ class Runs(Protocol):
 
     async def page(
         self,
-        owner: str,
+        owner: str | None,
         where: RunFilter,
         *,
         before: str | None,
@@ -118,7 +122,8 @@ class Runs(Protocol):
     ) -> list[Run]:
         """Newest first, by id. `before` (id, exclusive) continues to older runs. `after` (id,
         exclusive) is the next `limit` newer ones, still newest first. Stable under inserts, but for
-        `offset`, which passes over so many first: it is for APIs that have page numbers."""
+        `offset`, which passes over so many first: it is for APIs that have page numbers. `owner` None is
+        all owners. With `text` there is no `after`, and runs of one moment may come in another order."""
         ...
 
     async def count(self, owner: str, where: RunFilter) -> int:
@@ -221,6 +226,11 @@ class Events(Protocol):
     async def read(self, run_id: str, after: int, limit: int) -> list[LoggedEvent]:
         """Events with seq > `after`, in order, at most `limit`. An unknown run has none.
         Raises `LogPruned`."""
+        ...
+
+    async def newest(self, run_id: str, types: frozenset[str], limit: int) -> list[LoggedEvent]:
+        """The last events of these types, newest first, at most `limit`. It walks back over all others:
+        ask for what is there. Raises `LogPruned`."""
         ...
 
 
@@ -342,6 +352,8 @@ class Documents(Protocol):
 class Store(Protocol):
     @property
     def runs(self) -> Runs: ...
+    @property
+    def stats(self) -> Stats: ...
     @property
     def events(self) -> Events: ...
     @property

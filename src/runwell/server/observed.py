@@ -69,6 +69,7 @@ def observed(store: Store, transitions: Transitions) -> Store:
 class _ObservedStore:
     def __init__(self, store: Store, transitions: Transitions) -> None:
         self.runs: Runs = ObservedRuns(store.runs, transitions)
+        self.stats = store.stats
         self.events = store.events
         self.steps = store.steps
         self.threads = store.threads

@@ -92,6 +92,7 @@ class Machine:
             grace=settings.grace,
             max_output=settings.max_output,
             prices=Prices(settings.prices),
+            heard=lambda: self.alone or self._beats.heard,
         )
         return Worker(self.name, desk, alone=self.alone)
 

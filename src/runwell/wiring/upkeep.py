@@ -9,6 +9,7 @@ from runwell.config import Settings
 from runwell.domain.instant import after
 from runwell.worker.service import Service
 from runwell.worker.upkeep.expiry import expire_due
+from runwell.worker.upkeep.firing import fire_due
 from runwell.worker.upkeep.forgetting import forget_idempotency, forget_sessions
 from runwell.worker.upkeep.repair import Repairs
 from runwell.worker.upkeep.retention import retire
@@ -34,6 +35,7 @@ def services_of(machine: "Machine", settings: Settings, repairs: Repairs | None)
 
     own = [
         Service("expiry", lambda: expire_due(store, clock), every=0.5),
+        Service("schedules", lambda: fire_due(machine.core), every=0.5),
         Service("lost signals", machine.worker.check, every=1.0),
         Service("agent loops", machine.loops.watch, every=1.0),
     ]

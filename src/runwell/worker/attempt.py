@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -63,6 +64,8 @@ class Desk:
     grace: float = 5.0
     max_output: int = 16 * 1024 * 1024
     prices: Prices = field(default_factory=Prices)
+    heard: Callable[[], bool] = lambda: True
+    """Whether others take this process for alive; asked from any thread before a step is begun."""
 
 
 class Ending(StrEnum):
@@ -159,7 +162,9 @@ class Attempt:
             lambda: self.end(Ending.SUPERSEDED),
             lambda: self.end(Ending.BROKEN),
         )
-        return agent, Session(run, created.input, messages, memory, recorder, desk.clock, desk.prices)
+        return agent, Session(
+            run, created.input, messages, memory, recorder, desk.clock, desk.prices, desk.heard
+        )
 
     async def _remember(self, log: list[LoggedEvent]) -> Memory:
         """What earlier attempts left behind; `log` is its first line."""
@@ -262,6 +267,8 @@ class Attempt:
                 value = written_text(session.recorder.text(), self._desk.max_output)
             return value if isinstance(value, Fail) else Succeed(output=value)
         if isinstance(error, Suspended):
+            if session.unheard:
+                return HandBack()
             error = AgentFailed(Reason.ERROR, "the agent raised Suspended by itself")
         failed = failure(error)
         if self._run.tries < agent.spec.retries and self._run.tries + 1 < self._run.max_attempts:

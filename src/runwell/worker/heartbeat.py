@@ -8,6 +8,7 @@ must not go on spending while another does its work again.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from runwell.domain.errors import Unavailable
@@ -46,6 +47,12 @@ class Beating:
         self._heard_at = 0.0
         self._fenced = False
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def heard(self) -> bool:
+        """Whether the others still take this process for alive. True to the moment, from any thread, also
+        when all of it has stood still: then the watch comes too late for who goes on at once."""
+        return time.monotonic() - self._heard_at <= self._lapse * 2 / 3
 
     async def start(self) -> None:
         """Returns when the first beat is written. Raises `Unavailable`."""

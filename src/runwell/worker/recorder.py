@@ -25,6 +25,8 @@ LOG = logging.getLogger(__name__)
 
 CROWDED = 64
 """Events waiting to be written beyond which a speaker waits for the disk."""
+OWN = ("output.", "step.")
+"""How the types of events begin that only an attempt writes."""
 BATCH = 500
 """Events in one commit; more would make other runs wait behind it."""
 RETRY_EVERY = 0.25
@@ -164,12 +166,16 @@ class Recorder:
     async def _write(self, events: list[Event]) -> Exception | None:
         """Commit, however long the disk is full; the error that ended the attempt, or None."""
         command = Record(events=tuple(events))  # type: ignore[arg-type]
+        unsure = False
         while True:
             now = self._clock.now()
             try:
+                if unsure and await self._is_written():
+                    return None
                 self.run = await self._store.runs.commit(decide(self.run, command, now), now)
             except Unavailable as error:
                 LOG.warning("run_%s: its events wait for the store: %s", self.run.id, error)
+                unsure = True
                 await asyncio.sleep(RETRY_EVERY)
             except (AttemptSuperseded, RunNotFound, IllegalTransition) as error:
                 # The fence: somebody else has this run now. Nothing of this attempt counts.
@@ -183,6 +189,19 @@ class Recorder:
                 return error
             else:
                 return None
+
+    async def _is_written(self) -> bool:
+        """Whether the last commit has happened although nobody heard of it: the store may have been lost in
+        the middle of it. While the attempt goes on nobody else writes what an agent says or does, so if
+        there is any of that behind what is known, it is what was to be written."""
+        run = await self._store.runs.get(self.run.id)
+        if run.attempt != self.run.attempt or run.last_seq == self.run.last_seq:
+            return False
+        lines = await self._store.events.read(run.id, self.run.last_seq, 2 * BATCH)
+        if not any(line.type.startswith(OWN) for line in lines):
+            return False
+        self.run = run
+        return True
 
 
 def promise() -> Future[None]:

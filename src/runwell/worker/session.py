@@ -6,6 +6,7 @@ Shared by the async and the blocking context; every method is safe from any thre
 import itertools
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import Any, Final
@@ -69,6 +70,7 @@ class Session:
         recorder: Recorder,
         clock: Clock,
         prices: Prices | None = None,
+        heard: Callable[[], bool] = lambda: True,
     ) -> None:
         self.run = run
         self.input = json_gate.decode(input)
@@ -77,11 +79,14 @@ class Session:
         self.cancelled = False
         self.told = False
         """Whether the agent has seen that it is cancelled: what it returns then may be half of it."""
+        self.unheard = False
+        """Whether a step was not begun because others may take this process for gone."""
         self.question: Question | None = None
         self.question_expires_at: Instant | None = None
         self._memory = memory
         self._clock = clock
         self._prices = prices or Prices()
+        self._heard = heard
         self._lock = threading.Lock()
         self._uses: Counter[str] = Counter()
         self._open: dict[str, OpenStep] = {}
@@ -114,11 +119,16 @@ class Session:
         return MISSING if document is None else json_gate.decode(document)
 
     def open_step(self, key: str, name: str, kind: StepKind) -> OpenStep:
-        """Raises `Suspended` when the attempt is ending, `ValueError` for a key that is in use now.
+        """Raises `Suspended` when the attempt is ending, or when another process may have it by now,
+        `ValueError` for a key that is in use now.
 
         After a question, steps that are being done may still begin steps of their own: the end of
         the attempt waits for them, and what they have done is paid for.
         """
+        if not self._heard():
+            # Its start would be refused, but only after it had been done.
+            self.unheard = True
+            raise Suspended
         step = OpenStep(key, name, kind, CURRENT_STEP.get(), self._clock.now(), promise())
         with self._lock:
             if self.question is not None and step.parent not in self._open:

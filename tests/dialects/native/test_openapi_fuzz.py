@@ -10,7 +10,20 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 
-from runwell.dialects.native.routes import agents, callbacks, deliveries, keys, runs, threads, triggers
+from runwell.dialects.native.routes import (
+    agents,
+    bulk,
+    callbacks,
+    deliveries,
+    keys,
+    runs,
+    schedules,
+    stats,
+    threads,
+    triggers,
+    users,
+    workers,
+)
 from runwell.server.serve import server
 from tests.support.house import House, a_house
 from tests.support.loop_thread import LoopThread
@@ -38,6 +51,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 async def _fill(house: House) -> None:
     await house.client.post("/callbacks", {"url": "http://receiver.test/hook"})
     await house.client.post("/triggers", {"agent": "echo"})
+    await house.client.post("/schedules", {"agent": "echo", "cron": "0 9 * * *", "input": "hi"})
     await house.a_finished_run()
     await house.ask(await house.a_running_run())
     await house.submit()
@@ -46,14 +60,29 @@ async def _fill(house: House) -> None:
 
 OPERATIONS = [
     (operation.method, operation.path)
-    for module in (runs, agents, threads, callbacks, deliveries, keys, triggers)
+    for module in (
+        stats,
+        bulk,
+        runs,
+        agents,
+        threads,
+        callbacks,
+        deliveries,
+        keys,
+        triggers,
+        schedules,
+        workers,
+        users,
+    )
     for operation in module.OPERATIONS
 ]
 
 
-MEANING = {("GET", "/runs"), ("GET", "/threads"), ("GET", "/deliveries")}
+MEANING = {
+    ("GET", "/runs"), ("GET", "/threads"), ("GET", "/deliveries"), ("GET", "/schedules"), ("GET", "/runs/stats"),
+}  # fmt: skip
 """Where a request can be wrong although it has the right form: a cursor that this server never gave
-out. So can every body: the gate for JSON is narrower than JSON Schema can say."""
+out, a window that is too long. So can every body: the gate for JSON is narrower than JSON Schema can say."""
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)

@@ -100,6 +100,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     links: Links
 
 
+class ListedRun(Run, frozen=True, kw_only=True):
+    """`owner` is there when runs of others are listed."""
+
+    owner: str | UnsetType = UNSET
+
+
 class Submitted(msgspec.Struct, frozen=True):
     """A run as it was when it was submitted, also when the request is repeated later."""
 
@@ -111,7 +117,7 @@ class Submitted(msgspec.Struct, frozen=True):
 
 
 class RunPage(msgspec.Struct, frozen=True):
-    runs: list[Run]
+    runs: list[ListedRun]
     next_cursor: str | None
 
 

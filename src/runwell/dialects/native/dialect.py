@@ -8,7 +8,20 @@ from runwell.dialects.native import openapi, problems
 from runwell.dialects.native.events import WatchRun
 from runwell.dialects.native.native import Native
 from runwell.dialects.native.responses import Renderer
-from runwell.dialects.native.routes import agents, callbacks, deliveries, keys, runs, threads, triggers
+from runwell.dialects.native.routes import (
+    agents,
+    bulk,
+    callbacks,
+    deliveries,
+    keys,
+    runs,
+    schedules,
+    stats,
+    threads,
+    triggers,
+    users,
+    workers,
+)
 from runwell.dialects.native.status import ReadRun
 from runwell.dialects.native.submit import PostRun
 from runwell.domain.callback import NATIVE_FORMAT
@@ -34,7 +47,10 @@ def build_native(services: Services) -> Dialect:
         redirect_slashes=False,
     )
     app.state.native = native
-    for module in (runs, agents, threads, callbacks, deliveries, keys, triggers):
+    # Literal paths come before those with a parameter: the framework takes the first that fits.
+    for module in (stats, bulk, runs, agents, threads, callbacks, deliveries, keys, triggers, schedules):
+        openapi.add(app, module.OPERATIONS)
+    for module in (workers, users):
         openapi.add(app, module.OPERATIONS)
     problems.install(app)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.types import Scope as HttpScope
 
 from runwell.auth.authenticator import require
@@ -12,6 +12,7 @@ from runwell.dialects.dialect import Services
 from runwell.dialects.exchange import Headers, Reply, bearer_or_key
 from runwell.dialects.native.responses import JSON, PRIVATE, Renderer, etag
 from runwell.dialects.page_session import signed_in
+from runwell.domain.errors import InvalidInput
 from runwell.domain.events import LoggedEvent
 from runwell.domain.principal import Principal, Scope
 from runwell.domain.run import Run, RunStatus
@@ -94,6 +95,23 @@ def _with_scope(scope: Scope):  # type: ignore[no-untyped-def]
     return Depends(admitted)
 
 
+def whose(caller: Principal, owner: str | None, *, all_owners: bool) -> str | None:
+    """Whose runs are asked for; None is everybody's.
+
+    Raises `Forbidden` for others' without the scope `admin`, `InvalidInput` for both at once.
+    """
+    if owner is not None and all_owners:
+        raise InvalidInput("query.owner", "is given together with `all_owners`", "Ask for one of them.")
+    if all_owners or owner not in (None, caller.owner):
+        require(caller, Scope.ADMIN)
+    return None if all_owners else owner or caller.owner
+
+
+OfOwner = Annotated[
+    str | None,
+    Query(min_length=1, max_length=200, description="Default: you. Others' take the scope `admin`"),
+]
+AllOwners = Annotated[bool, Query(description="Everybody's; takes the scope `admin`")]
 ReadsRuns = Annotated[Principal, _with_scope(Scope.RUNS_READ)]
 WritesRuns = Annotated[Principal, _with_scope(Scope.RUNS_WRITE)]
 WritesAgents = Annotated[Principal, _with_scope(Scope.AGENTS_WRITE)]

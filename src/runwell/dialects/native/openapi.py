@@ -11,7 +11,11 @@ from starlette.responses import Response
 
 from runwell.auth import cookies
 from runwell.dialects.native.bodies import BODIES, Problem
+from runwell.dialects.native.overview import BODIES as OVERVIEW_BODIES
+from runwell.dialects.native.overview import REQUESTS as OVERVIEW_REQUESTS
 from runwell.dialects.native.requests import REQUESTS
+from runwell.dialects.native.schedules import BODIES as SCHEDULE_BODIES
+from runwell.dialects.native.schedules import REQUESTS as SCHEDULE_REQUESTS
 
 Document = dict[str, Any]
 
@@ -108,7 +112,8 @@ def document(app: FastAPI) -> Document:
     """The whole document; FastAPI's own, with our schemas."""
     made: Document = FastAPI.openapi(app)
     _, schemas = msgspec.json.schema_components(
-        (*BODIES, *REQUESTS), ref_template="#/components/schemas/{name}"
+        (*BODIES, *REQUESTS, *OVERVIEW_BODIES, *OVERVIEW_REQUESTS, *SCHEDULE_BODIES, *SCHEDULE_REQUESTS),
+        ref_template="#/components/schemas/{name}",
     )
     for schema in schemas.values():
         if "description" in schema:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -17,10 +18,11 @@ from runwell.domain.errors import InvalidId, InvalidInput, InvalidJson
 from runwell.domain.ids import parse_id
 from runwell.domain.instant import Instant, from_iso
 from runwell.domain.principal import Scope
+from runwell.domain.run import RunStatus
 from runwell.domain.thread import IfBusy, Role
 from runwell.engine.callbacks import OVERLAP
 from runwell.engine.submit import MOST_CALLBACKS, Submission
-from runwell.ports.store import Idempotency
+from runwell.ports.store import Idempotency, RunFilter
 
 T = TypeVar("T")
 
@@ -297,6 +299,27 @@ def instant(text: str | None, path: str) -> Instant | None:
         return from_iso(text)
     except ValueError as error:
         raise InvalidInput(path, f"{text[:80]!r} is no RFC 3339 time", str(error)) from error
+
+
+def run_filter(
+    at: str,
+    *,
+    status: Iterable[RunStatus] = (),
+    agent: str | None = None,
+    thread_id: str | None = None,
+    text: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> RunFilter:
+    """Which runs; `at` is where the fields stand. Raises `InvalidId`, `InvalidInput`."""
+    return RunFilter(
+        statuses=frozenset(status),
+        agent=agent,
+        thread_id=parse_id(thread_id) if thread_id is not None else None,
+        text=text,
+        since=instant(since, f"{at}since"),
+        until=instant(until, f"{at}until"),
+    )
 
 
 def cursor_of(id: str) -> str:

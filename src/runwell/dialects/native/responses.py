@@ -102,6 +102,11 @@ class Renderer:
             links=_links(run.id, mount),
         )
 
+    def listed(self, run: Run, position: int | None, mount: str, *, named: bool) -> bodies.ListedRun:
+        """A Run body in a list, with its owner when it is `named`."""
+        body = msgspec.structs.asdict(self.run_body(run, position, mount))
+        return bodies.ListedRun(**body, owner=run.owner if named else UNSET)
+
     def submitted(self, run: Run, mount: str) -> bytes:
         """The answer to a submit: the run as of its creation, whatever has become of it since."""
         return self._encode(

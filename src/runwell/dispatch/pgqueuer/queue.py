@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 AGAIN = 0.5
 """Seconds between two tries while the database is away."""
+NEVER = timedelta(days=365)
 
 _OURS = f"SELECT id FROM {TABLE} WHERE id = ANY($1::bigint[]) AND status = 'picked' AND queue_manager_id = $2"
 
@@ -60,6 +61,7 @@ class PatientQueries(Queries):
         self._stopping = stopping
         self._lapse = lapse
         self._away = False
+        self._trusts_at = 0.0
 
     async def dequeue(
         self,
@@ -76,10 +78,16 @@ class PatientQueries(Queries):
             if free <= 0 or not wanted:
                 return []
             return await super(PatientQueries, self).dequeue(
-                min(batch_size, free), wanted, queue_manager_id, global_concurrency_limit, self._lapse
+                min(batch_size, free), wanted, queue_manager_id, global_concurrency_limit, self._silence()
             )
 
         return await self._patiently(take, [])
+
+    def _silence(self) -> timedelta:
+        """After how long without a heartbeat a job is taken over. When the database was away nobody's heart
+        was heard: each has a lapse to be heard again."""
+        now = asyncio.get_running_loop().time()
+        return NEVER if self._away or now < self._trusts_at else self._lapse
 
     # Of these three, where there is no room: there may be work, but not for us. Whoever ends makes room, and
     # wakes us.
@@ -135,5 +143,6 @@ class PatientQueries(Queries):
             else:
                 if self._away:
                     LOG.info("the queue goes on: the database is back")
+                    self._trusts_at = asyncio.get_running_loop().time() + self._lapse.total_seconds()
                 self._away = False
                 return answer

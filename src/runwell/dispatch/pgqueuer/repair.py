@@ -45,17 +45,16 @@ WHERE status = 'running' AND NOT EXISTS ({_AT_WORK} AND job.heartbeat > now() - 
 LIMIT {LIMIT}"""
 
 # A picked one is its holder's to put away, unless that is gone.
-_PASSED = f"""DELETE FROM {TABLE} WHERE id IN (
-    SELECT job.id FROM {TABLE} AS job
+_NOTHING_TO_COME = f"""SELECT job.id, job.dedupe_key FROM {TABLE} AS job
     LEFT JOIN runs ON runs.id = decode(split_part(job.dedupe_key, ':', 1), 'hex')
     WHERE job.dedupe_key ~ '^[0-9a-f]{{32}}:[0-9]+$'
         AND (job.status = 'queued' OR job.heartbeat < now() - $1::interval)
         AND NOT coalesce(
             (runs.status = 'queued' AND runs.attempt + 1 = split_part(job.dedupe_key, ':', 2)::bigint)
             OR (runs.status = 'running' AND runs.attempt = split_part(job.dedupe_key, ':', 2)::bigint), false)
-    LIMIT {LIMIT}
-    FOR UPDATE OF job SKIP LOCKED
-)"""
+    LIMIT {LIMIT}"""
+_PASSED = f"""WITH passed AS ({_NOTHING_TO_COME} FOR UPDATE OF job SKIP LOCKED)
+DELETE FROM {TABLE} WHERE id IN (SELECT id FROM passed)"""
 _PRUNE = f"""DELETE FROM {LOG_TABLE} WHERE id IN (
     SELECT id FROM {LOG_TABLE} WHERE created < now() - $1::interval LIMIT {LIMIT * 10}
 )"""
@@ -86,6 +85,11 @@ class JobTable:
         `lapse` seconds."""
         rows = await self._connections.fetch(_ABANDONED, timedelta(seconds=lapse), list(alive))
         return [Abandoned(row[0].hex(), row[1]) for row in rows]
+
+    async def passed(self, lapse: float) -> list[str]:
+        """The keys of jobs that nothing is to come of, see `remove_passed`."""
+        rows = await self._connections.fetch(_NOTHING_TO_COME, timedelta(seconds=lapse))
+        return [row[1] for row in rows]
 
     async def remove_passed(self, lapse: float) -> int:
         """Remove jobs that nothing is to come of: of runs that have ended, are deleted, or wait for another

@@ -56,7 +56,10 @@ class PostgresAgents:
         return await self._desk.write(lambda transaction: transaction.run(_PUT_SAME, *values)) > 0
 
     async def get(self, name: str, owner: str) -> AgentSpec | None:
-        row = await self._rows.get(_Named(name, owner))
+        if name.isascii() and "\0" not in name:
+            row = await self._rows.get(_Named(name, owner))
+        else:  # a name out of a request may be no text at all: it must not spoil the answers of others
+            row = await self._pool.one(_GET, name, owner)
         return None if row is None else spec_of(row)
 
     async def _get(self, keys: list["_Named"]) -> dict["_Named", Row]:

@@ -1,5 +1,6 @@
 """How connections are opened: every setting with its reason."""
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -8,6 +9,10 @@ CONNECT_TIMEOUT = 5.0
 COMMAND_TIMEOUT = 30.0
 """Seconds until a statement without an answer counts as a lost connection."""
 IDLE_LIFETIME = 300.0
+
+BORN = "SELECT stats_reset FROM pg_stat_bgwriter"
+"""When the server lost its memory last: in its latest crash, and not when it is restarted in peace. A standby
+that takes over has lost its own at another time."""
 
 
 class Location(NamedTuple):
@@ -40,6 +45,9 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
     """One that is given back as it is: nothing sets session state, so nothing is to be reset, and a round
     trip per use is saved. A transaction that is still open is rolled back all the same."""
 
+    born: datetime | None = None
+    """The answer to `BORN` when it was opened."""
+
     def get_reset_query(self) -> str:
         return ""
 
@@ -54,6 +62,10 @@ async def connect(location: Location) -> Any:
     )
 
 
+async def _ask_when_born(connection: Connection) -> None:
+    connection.born = await connection.fetchval(BORN)
+
+
 def make_pool(location: Location) -> Any:
     """A pool that opens connections when they are needed. To be awaited once."""
     return asyncpg.create_pool(
@@ -64,5 +76,6 @@ def make_pool(location: Location) -> Any:
         command_timeout=COMMAND_TIMEOUT,
         max_inactive_connection_lifetime=IDLE_LIFETIME,
         connection_class=Connection,
+        init=_ask_when_born,
         server_settings=location.settings,
     )

@@ -7,6 +7,7 @@ from runwell.domain.events import LoggedEvent
 from runwell.store.postgres.gathering import Gathering
 from runwell.store.postgres.pool import Pool
 from runwell.store.postgres.rows import EVENT_TYPES_BY_KIND, MAX_SEQ, Row
+from runwell.store.rows import EVENT_KINDS
 
 # One look, so that each log is one moment's. A run without such events is one row of nothing.
 _READ = """SELECT 1::bigint, runs.created_at, runs.log_pruned, line.seq, line.kind, line.at, line.data
@@ -21,6 +22,12 @@ JOIN runs ON runs.id = asked.id LEFT JOIN LATERAL (
     WHERE events.run_pk = runs.pk AND seq > asked.after ORDER BY seq LIMIT asked.most
 ) AS line ON true
 ORDER BY asked.place, line.seq"""
+_NEWEST = """SELECT runs.created_at, runs.log_pruned, line.seq, line.kind, line.at, line.data
+FROM runs LEFT JOIN LATERAL (
+    SELECT seq, kind, at, data FROM events
+    WHERE events.run_pk = runs.pk AND kind = ANY($2::smallint[]) ORDER BY seq DESC LIMIT $3
+) AS line ON true
+WHERE runs.id = $1 ORDER BY line.seq DESC"""
 
 AT_ONCE = 32
 """Logs read by one statement."""
@@ -45,6 +52,17 @@ class PostgresEvents:
         return [
             LoggedEvent(seq, created_at + at, EVENT_TYPES_BY_KIND[kind], data)
             for _, created_at, _, seq, kind, at, data in rows
+            if seq is not None
+        ]
+
+    async def newest(self, run_id: str, types: frozenset[str], limit: int) -> list[LoggedEvent]:
+        kinds = [EVENT_KINDS[type] for type in types]
+        rows = await self._pool.all(_NEWEST, bytes.fromhex(run_id), kinds, limit)
+        if rows and rows[0][1]:
+            raise LogPruned(run_id)
+        return [
+            LoggedEvent(seq, created_at + at, EVENT_TYPES_BY_KIND[kind], data)
+            for created_at, _, seq, kind, at, data in rows
             if seq is not None
         ]
 

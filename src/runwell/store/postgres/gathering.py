@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
+from runwell.domain.errors import StoreUnavailable
 from runwell.store.postgres.lanes import Job, Lanes
 
 K = TypeVar("K")
@@ -23,6 +24,22 @@ class Gathering(Generic[K, V]):
         return await self._queue.hand_in(key).answer
 
     async def _answer(self, jobs: list[Job[K, V | None]]) -> None:
-        found = await self._ask(list(dict.fromkeys(job.asked for job in jobs)))
-        for job in jobs:
-            job.reply(found.get(job.asked))
+        try:
+            found = await self._ask(list(dict.fromkeys(job.asked for job in jobs)))
+        except StoreUnavailable:
+            raise
+        except Exception:
+            if len(jobs) == 1:
+                raise
+            # One of them cannot be asked: whose fault that is comes out when each is asked by itself.
+            for job in jobs:
+                await self._answer_alone(job)
+        else:
+            for job in jobs:
+                job.reply(found.get(job.asked))
+
+    async def _answer_alone(self, job: Job[K, V | None]) -> None:
+        try:
+            await self._answer([job])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller hears it
+            job.fail(error)

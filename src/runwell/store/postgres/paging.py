@@ -8,11 +8,11 @@ from runwell.domain.run import RunStatus
 from runwell.ports.store import RunFilter
 from runwell.store.postgres.rows import RUN_FIELDS
 
-_SKEW = 3600 * SECOND
+SKEW = 3600 * SECOND
 """How far the clock in an id may be from `created_at`."""
 
 
-class _Terms:
+class Terms:
     """Conditions, with their values numbered as they come."""
 
     def __init__(self) -> None:
@@ -32,14 +32,17 @@ class _Terms:
 
 
 def page_query(
-    owner: str, where: RunFilter, before: str | None, after: str | None, limit: int, offset: int = 0
+    owner: str | None, where: RunFilter, before: str | None, after: str | None, limit: int, offset: int = 0
 ) -> tuple[str, list[Any]]:
     """The statement and its values; rows of `RUN_FIELDS`, newest first.
 
-    With `after` the oldest that are newer are wanted, so the ranges are walked upwards.
+    With `after` the oldest that are newer are wanted, so the ranges are walked upwards. All owners' runs are
+    one range, by id: see `searching` for those of some statuses.
     """
+    if owner is None:
+        return _every_owners(where, before, after, limit, offset)
     walk = "ASC" if before is None and after is not None else "DESC"
-    terms = _conditions(owner, where, before, after, walked=True)
+    terms = conditions(owner, where, before, after, walked=True)
     most = terms.mark(limit + offset)
     # Equal statuses, said so that the order is by status and id: only the index of both gives it. Left to
     # choose, the planner may walk all ids and look for the few of a rare status in every row.
@@ -54,11 +57,26 @@ def page_query(
 
 def count_query(owner: str, where: RunFilter) -> tuple[str, list[Any]]:
     """The statement that counts them all, and its values."""
-    terms = _conditions(owner, where, None, None)
+    terms = conditions(owner, where, None, None)
     return (
         f"""SELECT coalesce(sum(found.count), 0)::bigint FROM {_ranges(where, terms)} CROSS JOIN LATERAL (
             SELECT count(*) FROM runs WHERE {terms} AND {_in_range(where)}
         ) AS found""",
+        terms.values,
+    )
+
+
+def _every_owners(
+    where: RunFilter, before: str | None, after: str | None, limit: int, offset: int
+) -> tuple[str, list[Any]]:
+    walk = "ASC" if before is None and after is not None else "DESC"
+    terms = conditions(None, where, before, after)
+    terms.add("status = ANY({}::text[])", [status.value for status in sorted(where.statuses or RunStatus)])
+    return (
+        f"""SELECT * FROM (
+            SELECT {RUN_FIELDS} FROM runs WHERE {terms}
+            ORDER BY id {walk} LIMIT {terms.mark(limit)} OFFSET {terms.mark(offset)}
+        ) AS found ORDER BY id DESC""",
         terms.values,
     )
 
@@ -68,7 +86,7 @@ def _narrow(where: RunFilter) -> bool:
     return where.thread_id is not None or where.label is not None
 
 
-def _ranges(where: RunFilter, terms: _Terms) -> str:
+def _ranges(where: RunFilter, terms: Terms) -> str:
     """What the ranges are walked for: each status, or all of them together."""
     words = [status.value for status in sorted(where.statuses or RunStatus)]
     if _narrow(where):
@@ -80,24 +98,24 @@ def _in_range(where: RunFilter) -> str:
     return "status = ANY(wanted.words)" if _narrow(where) else "status = wanted.word"
 
 
-def _conditions(
-    owner: str, where: RunFilter, before: str | None, after: str | None, *, walked: bool = False
-) -> _Terms:
+def conditions(
+    owner: str | None, where: RunFilter, before: str | None, after: str | None, *, walked: bool = False
+) -> Terms:
     """What every range has in common. An id starts with its time, so `since` and `until` bound it.
     `walked`: in the order of status and id, so that is what is bounded."""
-    terms = _Terms()
+    terms = Terms()
     id, mark = ("(status, id)", "(wanted.word, {})") if walked and not _narrow(where) else ("id", "{}")
-    terms.add("owner = {}", owner)
     optional: list[tuple[str, Any]] = [
+        ("owner = {}", owner),
         (f"{id} < {mark}", None if before is None else bytes.fromhex(before)),
         (f"{id} > {mark}", None if after is None else bytes.fromhex(after)),
         ("thread_id = {}", None if where.thread_id is None else bytes.fromhex(where.thread_id)),
         ("label = {}", where.label),
         ("agent = {}", where.agent),
         ("source = {}", where.source),
-        (f"{id} >= {mark}", None if where.since is None else _first_id(where.since - _SKEW)),
+        (f"{id} >= {mark}", None if where.since is None else first_id(where.since - SKEW)),
         ("created_at >= {}", where.since),
-        (f"{id} < {mark}", None if where.until is None else _first_id(where.until + _SKEW)),
+        (f"{id} < {mark}", None if where.until is None else first_id(where.until + SKEW)),
         ("created_at < {}", where.until),
     ]
     for term, value in optional:
@@ -110,6 +128,6 @@ def _conditions(
     return terms
 
 
-def _first_id(instant: int) -> bytes:
+def first_id(instant: int) -> bytes:
     """The smallest id of that millisecond."""
     return bytes.fromhex(new_id(max(instant, 0)))[:6] + bytes(10)

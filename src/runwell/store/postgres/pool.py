@@ -9,7 +9,7 @@ import asyncpg
 
 from runwell.domain.errors import StoreUnavailable
 from runwell.ports.signals import SignalKind
-from runwell.store.postgres.connections import Location, make_pool
+from runwell.store.postgres.connections import BORN, Location, make_pool
 from runwell.store.postgres.failures import COLLIDED, in_doubt, is_failure, is_lost, unavailable
 
 T = TypeVar("T")
@@ -29,13 +29,16 @@ UNSPEAKABLE = asyncpg.CharacterNotInRepertoireError
 finds nothing."""
 
 _XID = "SELECT pg_current_xact_id_if_assigned()::text"
-_FATE = "SELECT pg_xact_status($1::text::xid8)"
+# A number that was given out in a crash, and of which nothing was on disk yet, is given out again: then it
+# says what became of somebody else. In another life of the server nothing can be said.
+_FATE = f"""SELECT CASE WHEN born = $2 THEN pg_xact_status($1::text::xid8) ELSE 'unknown' END
+FROM ({BORN}) AS life (born)"""
 
 
 class Transaction:
     """What a write is written through. Raises what asyncpg raises; the pool makes facts of it."""
 
-    __slots__ = ("connection", "signals", "xid")
+    __slots__ = ("born", "connection", "signals", "xid")
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
@@ -43,6 +46,8 @@ class Transaction:
         """What to tell the world once it is durable, in order, each once."""
         self.xid: str | None = None
         """Its number on the server, when a statement has told it already."""
+        self.born = connection.born
+        """In which life of the server that is."""
 
     def tell(self, *signals: tuple[SignalKind, str]) -> None:
         self.signals.update(dict.fromkeys(signals))
@@ -220,23 +225,25 @@ class Pool:
     async def _settle(self, unanswered: "_Unanswered") -> None:
         """Ask the server, as soon as it is there, what became of a transaction. Returns when it was
         committed. Raises `StoreUnavailable`."""
-        xid, error = unanswered.transaction.xid, unanswered.error
+        transaction, error = unanswered.transaction, unanswered.error
         try:
             async with asyncio.timeout(DOUBT):
-                fate = await self._fate(xid)
+                fate = await self._fate(transaction)
                 while fate in (None, "in progress"):
                     await asyncio.sleep(_LOOK_AGAIN)
-                    fate = await self._fate(xid)
+                    fate = await self._fate(transaction)
         except TimeoutError:
+            raise in_doubt(error) from error
+        if fate == "unknown":
             raise in_doubt(error) from error
         if fate != "committed":
             raise unavailable(error) from error
 
-    async def _fate(self, xid: str | None) -> str | None:
+    async def _fate(self, transaction: Transaction) -> str | None:
         """None: the server cannot be asked now."""
         try:
             async with self._connection() as connection:
-                fate: str | None = await connection.fetchval(_FATE, xid)
+                fate: str | None = await connection.fetchval(_FATE, transaction.xid, transaction.born)
         except Exception as error:
             if not is_failure(error):
                 raise

@@ -12,12 +12,12 @@ from runwell.domain.run import Run
 from runwell.domain.thread import IfBusy
 from runwell.ports.signals import SignalKind
 from runwell.ports.store import Added, Idempotency, NewMessage, Pruned, QueueDepth, RunFilter
-from runwell.store.postgres import queue
+from runwell.store.postgres import queue, searching
 from runwell.store.postgres.adding import AddRun, find_earlier
 from runwell.store.postgres.committing import CommitChange
 from runwell.store.postgres.desk import Desk
 from runwell.store.postgres.gathering import Gathering
-from runwell.store.postgres.paging import count_query, page_query
+from runwell.store.postgres.paging import count_query
 from runwell.store.postgres.pool import Pool, Transaction
 from runwell.store.postgres.pruning import ForgetRuns, PruneLogs
 from runwell.store.postgres.rows import RUN_FIELDS, Row, run_of
@@ -85,7 +85,7 @@ class PostgresRuns:
 
     async def page(
         self,
-        owner: str,
+        owner: str | None,
         where: RunFilter,
         *,
         before: str | None,
@@ -93,8 +93,8 @@ class PostgresRuns:
         limit: int,
         offset: int = 0,
     ) -> list[Run]:
-        sql, values = page_query(owner, where, before, after, limit, offset)
-        return [run_of(row) for row in await self._pool.all(sql, *values)]
+        rows = await searching.page(self._pool, owner, where, before, after, limit, offset)
+        return [run_of(row) for row in rows]
 
     async def count(self, owner: str, where: RunFilter) -> int:
         sql, values = count_query(owner, where)

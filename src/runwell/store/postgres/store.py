@@ -15,6 +15,7 @@ from runwell.store.postgres.pool import Pool, Transaction
 from runwell.store.postgres.reoffering import reoffer
 from runwell.store.postgres.runs import PostgresRuns
 from runwell.store.postgres.schedules import PostgresSchedules
+from runwell.store.postgres.stats import PostgresStats
 from runwell.store.postgres.steps import PostgresSteps
 from runwell.store.postgres.threads import PostgresThreads
 from runwell.store.postgres.triggers import PostgresTriggers
@@ -31,6 +32,7 @@ class PostgresStore:
         self._pool = pool
         self._desk = desk
         self.runs = PostgresRuns(pool, desk)
+        self.stats = PostgresStats(pool)
         self.events = PostgresEvents(pool)
         self.steps = PostgresSteps(pool)
         self.threads = PostgresThreads(pool, desk)

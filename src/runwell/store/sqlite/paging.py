@@ -8,21 +8,22 @@ from runwell.domain.run import RunStatus
 from runwell.ports.store import RunFilter
 from runwell.store.sqlite.rows import RUN_FIELDS, Row
 
-_SKEW = 3600 * SECOND
+SKEW = 3600 * SECOND
 """How far the clock in an id may be from `created_at`."""
 
 
 def page_query(
-    owner: str, where: RunFilter, before: str | None, after: str | None, limit: int, offset: int = 0
+    owner: str | None, where: RunFilter, before: str | None, after: str | None, limit: int, offset: int = 0
 ) -> tuple[str, Row]:
     """The statement and its values; rows of `RUN_FIELDS`, newest first.
 
-    With `after` the oldest that are newer are wanted, so the ranges are walked upwards.
+    With `after` the oldest that are newer are wanted, so the ranges are walked upwards. All owners' runs are
+    one range, by id: see `searching` for those of some statuses.
     """
     walk = "ASC" if before is None and after is not None else "DESC"
-    shared, values = _conditions(owner, where, before, after)
+    shared, values = conditions(owner, where, before, after)
     branches, bound = [], []
-    for index, condition, value in _ranges(where):
+    for index, condition, value in _ranges(where) if owner is not None else [_every_owners(where)]:
         terms = " AND ".join([*shared, condition])
         walked = f"SELECT id FROM runs INDEXED BY {index} WHERE {terms} ORDER BY id {walk} LIMIT ?"
         branches.append(f"SELECT * FROM ({walked})")
@@ -33,7 +34,7 @@ def page_query(
 
 def count_query(owner: str, where: RunFilter) -> tuple[str, Row]:
     """The statement that counts them all, and its values."""
-    shared, values = _conditions(owner, where, None, None)
+    shared, values = conditions(owner, where, None, None)
     counts, bound = [], []
     for index, condition, value in _ranges(where):
         terms = " AND ".join([*shared, condition])
@@ -56,25 +57,34 @@ def _ranges(where: RunFilter) -> list[tuple[str, str, list[Any]]]:
     return [("runs_by_status", "status = ?", [status.value]) for status in statuses]
 
 
-def _conditions(
-    owner: str, where: RunFilter, before: str | None, after: str | None
+def _every_owners(where: RunFilter) -> tuple[str, str, list[Any]]:
+    statuses = [status.value for status in sorted(where.statuses or RunStatus)]
+    index = "sqlite_autoindex_runs_1" if where.thread_id is None else "runs_by_thread"
+    return index, f"status IN ({', '.join('?' * len(statuses))})", statuses
+
+
+def conditions(
+    owner: str | None, where: RunFilter, before: str | None, after: str | None
 ) -> tuple[list[str], list[Any]]:
     """What every range has in common. An id starts with its time, so `since` and `until` bound it."""
-    terms, values = ["owner = ?"], [owner]
+    terms: list[str] = []
+    values: list[Any] = []
 
     def add(term: str, value: Any) -> None:
         terms.append(term)
         values.append(value)
 
+    if owner is not None:
+        add("owner = ?", owner)
     if before is not None:
         add("id < ?", bytes.fromhex(before))
     if after is not None:
         add("id > ?", bytes.fromhex(after))
     if where.thread_id is not None:
         add("thread_id = ?", bytes.fromhex(where.thread_id))
-    if where.agent is not None and (where.thread_id is not None or where.label is not None):
+    if where.agent is not None and (owner is None or where.thread_id is not None or where.label is not None):
         add("agent = ?", where.agent)
-    if where.label is not None and where.thread_id is not None:
+    if where.label is not None and (owner is None or where.thread_id is not None):
         add("label = ?", where.label)
     if where.reasons:
         named = sorted(reason for reason in where.reasons if reason is not None)
@@ -85,14 +95,14 @@ def _conditions(
     if where.source is not None:
         add("source = ?", where.source)
     if where.since is not None:
-        add("id >= ?", _first_id(where.since - _SKEW))
+        add("id >= ?", first_id(where.since - SKEW))
         add("created_at >= ?", where.since)
     if where.until is not None:
-        add("id < ?", _first_id(where.until + _SKEW))
+        add("id < ?", first_id(where.until + SKEW))
         add("created_at < ?", where.until)
     return terms, values
 
 
-def _first_id(instant: int) -> bytes:
+def first_id(instant: int) -> bytes:
     """The smallest id of that millisecond."""
     return bytes.fromhex(new_id(max(instant, 0)))[:6] + bytes(10)

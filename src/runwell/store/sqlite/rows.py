@@ -22,6 +22,9 @@ from runwell.store.rows import update_values as update_values
 SEQ_BITS = 24
 """Of a key, how many its event's or message's number takes."""
 
+MAX_PK = (1 << 63 - SEQ_BITS) - 1
+"""What is left for a run's or a thread's own number."""
+
 LAST_SEQ = """max(runs.last_seq, coalesce((
         SELECT events.key & 16777215 FROM events
         WHERE events.key BETWEEN runs.pk << 24 AND runs.pk << 24 | 16777215 ORDER BY events.key DESC LIMIT 1

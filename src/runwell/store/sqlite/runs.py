@@ -11,10 +11,10 @@ from runwell.domain.run import Run
 from runwell.domain.thread import IfBusy
 from runwell.ports.signals import SignalKind
 from runwell.ports.store import Added, Idempotency, NewMessage, Pruned, QueueDepth, RunFilter
-from runwell.store.sqlite import queue
+from runwell.store.sqlite import queue, searching
 from runwell.store.sqlite.adding import AddRun, find_earlier
 from runwell.store.sqlite.committing import CommitChange
-from runwell.store.sqlite.paging import count_query, page_query
+from runwell.store.sqlite.paging import count_query
 from runwell.store.sqlite.pruning import ForgetRuns, PruneLogs
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.rows import MAX_SEQ, RUN_FIELDS, SEQ_BITS, Row, run_of
@@ -67,7 +67,7 @@ class SqliteRuns:
 
     async def page(
         self,
-        owner: str,
+        owner: str | None,
         where: RunFilter,
         *,
         before: str | None,
@@ -75,8 +75,8 @@ class SqliteRuns:
         limit: int,
         offset: int = 0,
     ) -> list[Run]:
-        sql, values = page_query(owner, where, before, after, limit, offset)
-        return [run_of(row) for row in self._reader.all(sql, values)]
+        rows = searching.page(self._reader, owner, where, before, after, limit, offset)
+        return [run_of(row) for row in rows]
 
     async def count(self, owner: str, where: RunFilter) -> int:
         sql, values = count_query(owner, where)

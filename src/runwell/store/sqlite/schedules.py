@@ -61,7 +61,7 @@ class AddSchedule(Job[None]):
     def __init__(self, schedule: Schedule) -> None:
         id, value = bytes.fromhex(schedule.id), _ENCODE(schedule)
         self._values = (id, schedule.owner, schedule.version, schedule.next_at, value)
-        self.size = len(value)
+        self.size = 256 + len(value)
 
     def run(self, transaction: Transaction) -> None:
         transaction.run(_ADD, self._values)
@@ -73,7 +73,7 @@ class SaveSchedule(Job[bool]):
     def __init__(self, saved: Schedule) -> None:
         id, value = bytes.fromhex(saved.id), _ENCODE(saved)
         self._values = (saved.version, saved.next_at, value, id, saved.owner, saved.version - 1)
-        self.size = len(value)
+        self.size = 256 + len(value)
 
     def run(self, transaction: Transaction) -> bool:
         return transaction.run(_SAVE, self._values) > 0

@@ -12,6 +12,7 @@ from runwell.store.sqlite.outbox import SqliteDeliveries
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.runs import SqliteRuns
 from runwell.store.sqlite.schedules import SqliteSchedules
+from runwell.store.sqlite.stats import SqliteStats
 from runwell.store.sqlite.steps import SqliteSteps
 from runwell.store.sqlite.threads import SqliteThreads
 from runwell.store.sqlite.transaction import Job, Transaction
@@ -29,6 +30,7 @@ class SqliteStore:
         self._desk = desk
         self._leave = leave
         self.runs = SqliteRuns(reader, desk)
+        self.stats = SqliteStats(reader)
         self.events = SqliteEvents(reader, desk.kept)
         self.steps = SqliteSteps(reader)
         self.threads = SqliteThreads(reader, desk)

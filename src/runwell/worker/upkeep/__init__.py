@@ -1,1 +1,1 @@
-"""Small services beside the attempts: rescue, expiry, retention, forgetting."""
+"""Small services beside the attempts: rescue, expiry, retention, forgetting, firing."""

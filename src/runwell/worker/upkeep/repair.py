@@ -4,11 +4,13 @@ They are written together, so there is little to do. But a job may be dropped th
 may be restored from a backup, and a database may be filled by `runwell copy`.
 """
 
+import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from runwell.domain.errors import RunNotFound
+from runwell.domain.errors import RunNotFound, Unavailable
 from runwell.domain.instant import Instant
 from runwell.domain.run import RunStatus
 from runwell.ports.clock import Clock
@@ -47,14 +49,29 @@ class Repairs:
         self._jobs = jobs
         self._reoffer = reoffer
         self._lapse = lapse
+        self._since = self._looked = -math.inf
 
     async def mend(self) -> None:
         """All of it. Raises `Unavailable`."""
-        await self.offer_again()
-        await self.lapse_abandoned()
-        await self.remove_passed()
-        while await self._jobs.prune_log(KEEP_LOG):
-            pass
+        try:
+            if self._has_looked_for_long():
+                await self.lapse_abandoned()
+            await self.offer_again()
+            await self.remove_passed()
+            while await self._jobs.prune_log(KEEP_LOG):
+                pass
+        except Unavailable:
+            self._looked = -math.inf
+            raise
+
+    def _has_looked_for_long(self) -> bool:
+        """Whether this process has looked again and again for a whole lapse. Else the database may have been
+        away, and with it everybody's heartbeats: whoever lives is about to be heard again."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked > 2 * self._lapse:
+            self._since = now
+        self._looked = now
+        return now - self._since >= self._lapse
 
     async def offer_again(self) -> int:
         """Queued runs without a job; how many got one."""

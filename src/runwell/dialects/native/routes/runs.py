@@ -7,15 +7,23 @@ from starlette.responses import Response
 
 from runwell.dialects.exchange import Call, Reply, as_response
 from runwell.dialects.native import bodies, events, requests
-from runwell.dialects.native.native import ReadsRuns, WritesRuns, mount_of, native_of
+from runwell.dialects.native.native import (
+    AllOwners,
+    OfOwner,
+    ReadsRuns,
+    WritesRuns,
+    mount_of,
+    native_of,
+    whose,
+)
 from runwell.dialects.native.openapi import Answer, Operation, header
+from runwell.dialects.native.overview import LONGEST_TEXT
 from runwell.dialects.native.responses import PRIVATE
 from runwell.dialects.native.status import ReadRun
 from runwell.dialects.native.submit import LONGEST_KEY, PostRun, accepted
 from runwell.domain.ids import parse_id
 from runwell.domain.run import RunStatus
 from runwell.engine import control, read
-from runwell.ports.store import RunFilter
 
 RunId = Annotated[
     str,
@@ -46,26 +54,32 @@ async def list_runs(
     status: Annotated[list[RunStatus], Query(description="Any of these")] = [],  # noqa: B006
     agent: Annotated[str | None, Query()] = None,
     thread_id: Annotated[str | None, Query(json_schema_extra={"pattern": bodies.ANY_SPELLING})] = None,
+    text: Annotated[
+        str | None,
+        Query(max_length=LONGEST_TEXT, description="Words of the error; the last may be only begun"),
+    ] = None,
     since: Time = None,
     until: Time = None,
     limit: Limit = 20,
     cursor: Cursor = None,
+    owner: OfOwner = None,
+    all_owners: AllOwners = False,
 ) -> Response:
-    """List runs, newest first."""
+    """List runs, newest first.
+
+    `text` finds failed runs by the words of their errors. With `owner` or `all_owners` each run says whose
+    it is.
+    """
     native, mount = native_of(request), mount_of(request)
-    where = RunFilter(
-        statuses=frozenset(status),
-        agent=agent,
-        thread_id=parse_id(thread_id) if thread_id is not None else None,
-        since=requests.instant(since, "query.since"),
-        until=requests.instant(until, "query.until"),
+    where = requests.run_filter(
+        "query.", status=status, agent=agent, thread_id=thread_id, text=text, since=since, until=until
     )
-    before = requests.read_cursor(cursor)
+    owned_by, before = whose(caller, owner, all_owners=all_owners), requests.read_cursor(cursor)
     # One more than asked for tells whether there is another page.
-    runs = await read.page(native.core, caller.owner, where, before=before, limit=limit + 1)
-    shown = runs[:limit]
+    runs = await read.page(native.core, owned_by, where, before=before, limit=limit + 1)
+    shown, named = runs[:limit], all_owners or owner is not None
     body = bodies.RunPage(
-        runs=[native.render.run_body(run, await native.position(run), mount) for run in shown],
+        runs=[native.render.listed(run, await native.position(run), mount, named=named) for run in shown],
         next_cursor=requests.cursor_of(shown[-1].id) if len(runs) > limit else None,
     )
     return as_response(native.render.json(200, body, [PRIVATE]))

@@ -1,0 +1,117 @@
+"""Finding runs by their errors and across owners, and the numbers beside the list."""
+
+import pytest
+
+from runwell.domain.principal import Scope
+from tests.dialects.native.test_openapi import check_fits
+from tests.support.house import BEGINNING, House
+
+READER = frozenset({Scope.RUNS_READ})
+ISO = "2027-01-15T08:"
+
+
+async def listed(client, query: str) -> list[str]:
+    answer = await client.get(f"/runs?{query}")
+    assert answer.status == 200, answer.text
+    return [run["id"] for run in answer.json["runs"]]
+
+
+async def test_failed_runs_are_found_by_the_words_of_their_errors(house: House):
+    runs = []
+    for _ in range(3):
+        house.clock.move(1)
+        runs.append(f"run_{(await house.fail(await house.a_running_run())).id}")
+    await house.a_finished_run()
+    assert await listed(house.client, "text=BROKE") == runs[::-1]
+    assert await listed(house.client, "text=it+bro&agent=echo&status=failed&status=queued") == runs[::-1]
+    for nothing in ("text=fixed", "text=broke&status=queued", "text=broke&agent=other", "text=%00", "text="):
+        assert await listed(house.client, nothing) == []
+    page = (await house.client.get("/runs?text=broke&limit=2")).json
+    assert await listed(house.client, f"text=broke&cursor={page['next_cursor']}") == [runs[0]]
+
+
+async def test_only_an_admin_sees_runs_of_others_and_each_says_whose_it_is(house: House):
+    await house.submit(owner="ann")
+    house.clock.move(1)
+    await house.submit(owner="bob")
+    boss, bob = await house.client_of("boss"), await house.client_of("bob", READER)
+    body = (await boss.get("/runs?all_owners=true")).json
+    assert [run["owner"] for run in body["runs"]] == ["bob", "ann"]
+    assert [run["owner"] for run in (await boss.get("/runs?owner=ann")).json["runs"]] == ["ann"]
+    own = (await bob.get("/runs?owner=bob")).json["runs"]
+    assert [run["owner"] for run in own] == ["bob"]
+    assert "owner" not in (await bob.get("/runs")).json["runs"][0]
+    assert await listed(boss, "") == []
+    for query in ("owner=ann", "all_owners=true"):
+        for path in ("/runs", "/runs/stats"):
+            refused = await bob.get(f"{path}?{query}")
+            assert (refused.status, refused.json["code"]) == (403, "forbidden")
+    both = await boss.get("/runs?owner=ann&all_owners=true")
+    assert (both.status, both.json["path"]) == (422, "query.owner")
+    theirs = body["runs"][0]["id"]
+    assert (await boss.get(f"/runs/{theirs}")).status == 404, "a list, and no more"
+
+
+async def test_runs_are_counted_by_the_minute(house: House):
+    await house.a_finished_run()
+    house.clock.move(61)
+    await house.fail(await house.a_running_run())
+    await house.submit(owner="ann")
+    await house.submit()
+    house.clock.move(30)
+    stats = (await house.client.get("/runs/stats")).json
+    assert (stats["bucket"], len(stats["buckets"])) == (60, 61)
+    assert (stats["since"], stats["until"]) == ("2027-01-15T07:01:00.000000Z", f"{ISO}02:00.000000Z")
+    assert stats["buckets"][-2:] == [
+        {"at": f"{ISO}00:00.000000Z", "created": 1, "succeeded": 1, "failed": 0, "cancelled": 0},
+        {"at": f"{ISO}01:00.000000Z", "created": 2, "succeeded": 0, "failed": 1, "cancelled": 0},
+    ]
+    waits = f"{ISO}01:01.000000Z"
+    assert stats["queue"] == [
+        {"agent": "echo", "queued": 1, "running": 0, "waiting": 0, "oldest_queued_at": waits}
+    ]
+    window = f"since={ISO}01:00Z&until={ISO}01:30Z&bucket=10&all_owners=true"
+    everybodys = (await house.client.get(f"/runs/stats?{window}")).json
+    assert [bucket["created"] for bucket in everybodys["buckets"]] == [3, 0, 0]
+    assert everybodys["queue"][0]["queued"] == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "hint"),
+    [
+        (f"since={ISO}00:00Z&until={ISO}00:00Z", "since", ""),
+        (f"since=2027-01-08T07:59:59Z&until={ISO}00:00Z", "since", ""),
+        (f"since=2027-01-14T08:00:00Z&until={ISO}00:00Z&bucket=60", "bucket", "at least 87 seconds"),
+        ("since=yesterday", "query.since", ""),
+        ("bucket=0", "query.bucket", ""),
+    ],
+)
+async def test_a_window_that_is_too_much_is_refused(house: House, query: str, path: str, hint: str):
+    refused = await house.client.get(f"/runs/stats?{query}")
+    assert (refused.status, refused.json["path"]) == (422, path)
+    assert hint in refused.json.get("hint", "")
+    if hint:
+        assert (await house.client.get(f"/runs/stats?{query.replace('=60', '=87')}")).status == 200
+
+
+async def test_a_run_says_why_it_is_where_it_is(house: House):
+    run = await house.submit()
+    why = (await house.client.get(f"/runs/run_{run.id}/why")).json
+    assert why == {
+        "id": f"run_{run.id}", "status": "queued", "why": "Queued: no live worker serves the agent `echo`.",
+    }  # fmt: skip
+    ann = await house.client_of("ann")
+    assert (await ann.get(f"/runs/run_{run.id}/why")).status == 404
+
+
+async def test_what_is_shown_fits_the_document(house: House):
+    document = (await house.client.get("/openapi.json")).json
+    await house.submit()
+    for path, template in (
+        ("/runs?all_owners=1", "/runs"), ("/runs/stats", ""), ("/workers", ""), ("/users", ""),
+    ):  # fmt: skip
+        answers = document["paths"][template or path]["get"]["responses"]
+        schema = answers["200"]["content"]["application/json"]["schema"]
+        body = (await house.client.get(path)).json
+        check_fits(body, {**schema, "components": document["components"]})
+    assert BEGINNING == house.clock.now()
