@@ -8,6 +8,7 @@
   streams    events delivered a second, and the time to the first
   footprint  memory when idle and per watcher, time to start
   log        bytes on disk per event
+  dashboard  its first page with 100,000 (--full: 1,000,000) runs stored, and how soon it shows what happens
 
 Progress goes to stderr, the table to stdout. Takes about four minutes; nothing else should run
 meanwhile. Ends with 1 when a floor is not met.
@@ -24,7 +25,17 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from benchmarks import dialect_reads, footprint, log_size, report, runs, status_reads, streams, submits
+from benchmarks import (
+    dashboard,
+    dialect_reads,
+    footprint,
+    log_size,
+    report,
+    runs,
+    status_reads,
+    streams,
+    submits,
+)
 from benchmarks.machine import look
 from benchmarks.measurement import Figure, Plan
 from benchmarks.quiet import Others, Quiet
@@ -39,6 +50,7 @@ BENCHMARKS: dict[str, Callable[[Plan], Awaitable[list[Figure]]]] = {
     "streams": streams.measure,
     "footprint": footprint.measure,
     "log": log_size.measure,
+    "dashboard": dashboard.measure,
 }
 HOME = Path(__file__).parent
 PAGE = HOME.parent / "docs" / "performance.md"

@@ -12,6 +12,7 @@ from runwell.callbacks.post import new_client
 from runwell.callbacks.sender import Sender
 from runwell.domain.callback import Callback
 from runwell.wiring import Machine
+from tests.support.asgi import soon
 from tests.support.fleets import a_fleet_machine, app_of
 from tests.support.machines import run_to_end
 from tests.support.receiver import Receiver
@@ -25,7 +26,7 @@ async def quick() -> int:
 
 
 @asynccontextmanager
-async def a_server(url: str, bodies: Mapping[str, Body], name: str) -> AsyncIterator[Machine]:
+async def a_server(url: str, bodies: Mapping[str, Body], name: str) -> AsyncIterator[tuple[Machine, Sender]]:
     """A machine and its sender, as `runwell serve` puts them together; its posts say who they are from."""
 
     def client() -> httpx.AsyncClient:
@@ -40,7 +41,7 @@ async def a_server(url: str, bodies: Mapping[str, Body], name: str) -> AsyncIter
         machine.telling.taken = sender.wake
         sender.start()
         try:
-            yield machine
+            yield machine, sender
         finally:
             await sender.stop()
 
@@ -52,16 +53,19 @@ async def test_one_server_posts_and_when_it_goes_another_does(
     monkeypatch.setattr("runwell.callbacks.sender.LONGEST_IDLE", 3600.0)
     async with a_fleet_machine(fleet, quick) as machine:
         bodies = app_of(machine).callback_bodies
-    async with AsyncExitStack() as stack, Receiver() as receiver:
+    async with AsyncExitStack() as stack, Receiver(["hang"]) as receiver:
         callback = (Callback(url=receiver.url),)
-        first = await stack.enter_async_context(a_server(fleet, bodies, "first"))
-        async with a_server(fleet, bodies, "second") as second:
-            for machine in (first, second, first, second):
+        first, _ = await stack.enter_async_context(a_server(fleet, bodies, "first"))
+        async with a_server(fleet, bodies, "second") as (second, standing_by):
+            for machine in (first, second, second):
                 await run_to_end(machine, "quick", callbacks=callback)
-            await receiver.posts(4)
+            await receiver.posts(3)
+            standing_by.wake()
+            await soon(lambda: not standing_by._woken.is_set())
+            receiver.let_go()
             await stack.aclose()
             await run_to_end(second, "quick", callbacks=callback)
             await second.telling.renew()
-            await receiver.posts(5)
-    assert [got.headers["x-from"] for got in receiver.got] == ["first"] * 4 + ["second"]
-    assert len({got.id for got in receiver.got}) == 5
+            await receiver.posts(4)
+    assert [got.headers["x-from"] for got in receiver.got] == ["first"] * 3 + ["second"]
+    assert len({got.id for got in receiver.got}) == 4

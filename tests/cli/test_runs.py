@@ -256,3 +256,12 @@ def test_a_stream_at_the_terminal_outlives_the_server(tmp_path: Path) -> None:
     text = (began + rest).decode()
     assert text == "".join(f"{n} wörd\n" if n % 2 else f"{n} 🚀 " for n in range(60))
     assert "vanished" in said.decode()
+
+
+def test_status_says_why_and_list_finds_words(run) -> None:
+    id = run("submit", "fail", "the moon is full", "--wait").err.split()[0].rstrip(":")
+    why = run("status", id, "--why")
+    assert (why.code, why.out.endswith("the moon is full.\n")) == (0, True)
+    assert json.loads(run("status", id, "--why", "--json").out)["id"] == id
+    assert id in run("list", "--text", "moon full").out
+    assert "no runs" in run("list", "--text", "moon empty").err

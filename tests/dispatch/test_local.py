@@ -108,6 +108,7 @@ async def quick(ctx: Context) -> int:
     return 1
 
 
+@pytest.mark.sqlite
 async def test_an_agent_made_of_a_model_keeps_its_limit_and_starves_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

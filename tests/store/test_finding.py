@@ -24,6 +24,7 @@ from tests.support.runs import (
 )
 
 MINUTE = 60 * SECOND
+CANCELLED = frozenset({RunStatus.CANCELLED})
 FAILED = frozenset({RunStatus.FAILED})
 
 
@@ -106,7 +107,7 @@ async def test_all_owners_runs_are_one_list(store: Store) -> None:
         (RunFilter(), lambda run: True),
         (RunFilter(statuses=frozenset({RunStatus.QUEUED})), lambda run: run.status is RunStatus.QUEUED),
         (RunFilter(agent="a1"), lambda run: run.agent == "a1"),
-        (RunFilter(agent="a0", statuses=frozenset({RunStatus.CANCELLED})), lambda run: run.agent == "a0" and run.final),
+        (RunFilter(agent="a0", statuses=CANCELLED), lambda run: run.agent == "a0" and run.final),
     ):  # fmt: skip
         by_id = {run.id: run for run in runs}
         wanted = [id for id in newest if fits(by_id[id])]
@@ -158,7 +159,7 @@ async def test_the_newest_events_of_some_types_are_read_backwards(store: Store) 
     types = frozenset({"run.created", "attempt.started"})
     assert [line.seq for line in await store.events.newest(run.id, types, 5)] == [2, 1]
     (line,) = await store.events.newest(run.id, types, 1)
-    assert (line.type, line.at, line.event.attempt) == ("attempt.started", NOW, 1)  # type: ignore[union-attr]
+    assert (line.type, line.at, line.event.attempt) == ("attempt.started", NOW, 1)
     assert await store.events.newest(run.id, frozenset({"run.failed"}), 5) == []
     assert await store.events.newest(an_id(), types, 5) == []
     ended = await a_succeeded_run(store)

@@ -554,12 +554,14 @@ async def test_reads_while_text_flows_keep_the_version(path: Path) -> None:
 
     async with a_machine(path, slow) as machine:
         run = await start(machine, "slow")
-        await until_said(machine, run.id, lambda log: any(line.type == "step.finished" for line in log))
-        before = await machine.store.runs.get(run.id)
+        begun = await until_said(
+            machine, run.id, lambda log: any(line.type == "step.finished" for line in log)
+        )
+        # The log may be read a moment before the loop hears of the commit that wrote it.
+        before = await until(machine, run.id, lambda r: r.last_seq >= begun[-1].seq)
         log = await until_said(
             machine, run.id, lambda log: sum(line.type == "output.text_delta" for line in log) == 21
         )
-        # The log may be read a moment before the loop hears of the commit that wrote it.
         after = await until(machine, run.id, lambda r: r.last_seq == log[-1].seq)
         assert after.version == before.version
         gate.set()

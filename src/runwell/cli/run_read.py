@@ -13,15 +13,24 @@ from runwell.client import Client, Run, RunStatus, Step
 
 @click.command()
 @RUN_ID
+@click.option("--why", is_flag=True, help="Only say, in one sentence, why it is there.")
 @AS_JSON
 @with_client
-def status(client: Client, run_id: str, as_json: bool) -> None:
+def status(client: Client, run_id: str, why: bool, as_json: bool) -> None:
     """Show where a run is. Ends with 0 whatever the status: it could be read.
 
     \b
       runwell run status $id
+      runwell run status $id --why
       runwell run status $id --json | jq -r .status
     """
+    if why:
+        said = client.runs.why(run_id)
+        if as_json:
+            terminal.print_json({"id": run_id, "why": said})
+        else:
+            click.echo(said)
+        return
     run = client.runs.get(run_id)
     if as_json:
         terminal.print_json(run)
@@ -132,6 +141,7 @@ def result(client: Client, run_id: str, wait: bool, as_json: bool) -> None:
 )
 @click.option("--agent", metavar="NAME", help="Only runs of this agent.")
 @click.option("--thread", "thread_id", metavar="ID", help="Only runs of this thread.")
+@click.option("--text", metavar="WORDS", help="Only failed runs whose error has these words.")
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many."
 )
@@ -142,6 +152,7 @@ def list_runs(
     statuses: tuple[str, ...],
     agent: str | None,
     thread_id: str | None,
+    text: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -149,9 +160,11 @@ def list_runs(
 
     \b
       runwell run list --status running --status queued
+      runwell run list --text "timed out"
       runwell run list --agent researcher -n 100 --json | jq -r .runs[].id
     """
-    runs = list(client.runs.list(status=statuses, agent=agent, thread_id=thread_id, limit=limit))
+    found = client.runs.list(status=statuses, agent=agent, thread_id=thread_id, text=text, limit=limit)
+    runs = list(found)
     if as_json:
         terminal.print_json({"runs": runs})
     elif not runs:

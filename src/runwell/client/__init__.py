@@ -26,14 +26,27 @@ from runwell.client.models import (
     Thread,
     Trigger,
 )
+from runwell.client.overview import (
+    AgentQueue,
+    Bucket,
+    BulkResult,
+    Refusal,
+    RunStats,
+    User,
+    UserSession,
+    Worker,
+)
 from runwell.client.patience import Patience
 from runwell.client.sync import Client
 from runwell.domain.run import RunStatus
 
 __all__ = [
     "Agent",
+    "AgentQueue",
     "ApiError",
     "AsyncClient",
+    "Bucket",
+    "BulkResult",
     "Callback",
     "Client",
     "Conflict",
@@ -47,7 +60,9 @@ __all__ = [
     "Post",
     "Question",
     "RateLimited",
+    "Refusal",
     "Run",
+    "RunStats",
     "RunStatus",
     "Schedule",
     "ServerUnavailable",
@@ -56,4 +71,7 @@ __all__ = [
     "Thread",
     "Trigger",
     "Unauthenticated",
+    "User",
+    "UserSession",
+    "Worker",
 ]

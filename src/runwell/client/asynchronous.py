@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from runwell.client.callbacks import AsyncCallbacks, AsyncDeliveries
+from runwell.client.overview import AsyncUsers, AsyncWorkers
 from runwell.client.patience import Patience
 from runwell.client.resources import AsyncAgents, AsyncKeys, AsyncThreads
 from runwell.client.runs import AsyncRuns
@@ -45,6 +46,8 @@ class AsyncClient:
         self.schedules = AsyncSchedules(self._transport)
         self.callbacks = AsyncCallbacks(self._transport)
         self.deliveries = AsyncDeliveries(self._transport)
+        self.workers = AsyncWorkers(self._transport)
+        self.users = AsyncUsers(self._transport)
 
     @property
     def base_url(self) -> str:

@@ -35,8 +35,8 @@ class StepCounts(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run as `GET /runs/{id}` shows it. An answer to `create` may carry only the first fields.
 
-    `queue_position` counts from 0 (the next one). `output` is the agent's value, plain JSON.
-    `ttft` and `duration` are seconds.
+    `queue_position` counts from 0 (the next one). `owner` is there in lists of others' runs. `output` is the
+    agent's value, plain JSON. `ttft` and `duration` are seconds.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     created_at: datetime
     links: dict[str, str] = {}
+    owner: str | None = None
     reason: str | None = None
     thread_id: str | None = None
     source: str = "native"

@@ -12,11 +12,15 @@ from msgspec.structs import replace
 
 from runwell.client import watching
 from runwell.client.models import Event, Run, RunPage, Step, StepList
+from runwell.client.overview import BulkResult, RunStats, Why
 from runwell.client.transport import LONGEST_WAIT, Request, Safety, Transport, path_of
 
 _RUN = msgspec.json.Decoder(Run)
 _PAGE = msgspec.json.Decoder(RunPage)
 _STEPS = msgspec.json.Decoder(StepList)
+_STATS = msgspec.json.Decoder(RunStats)
+_WHY = msgspec.json.Decoder(Why)
+_BULK = msgspec.json.Decoder(BulkResult)
 
 IfBusy = Literal["refuse", "queue", "together"]
 
@@ -128,20 +132,26 @@ class AsyncRuns:
         status: str | Iterable[str] | None = None,
         agent: str | None = None,
         thread_id: str | None = None,
+        text: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
+        owner: str | None = None,
+        all_owners: bool = False,
     ) -> AsyncGenerator[Run, None]:
         """Runs, newest first; pages are fetched as you go. `limit` None is all of them.
 
-        `since` and `until` bound the creation: [since, until).
+        `since` and `until` bound the creation: [since, until). `text` finds failed runs by words of their
+        error. Runs of another `owner`, or of `all_owners`, take the scope `admin`.
         """
         query: dict[str, Any] = {
             "status": [status] if isinstance(status, str) else list(status or ()),
             "agent": agent,
             "thread_id": thread_id,
+            "text": text,
             "since": since.isoformat() if since else None,
             "until": until.isoformat() if until else None,
+            **_whose(owner, all_owners),
         }
         left = limit
         while left is None or left > 0:
@@ -154,6 +164,50 @@ class AsyncRuns:
             if page.next_cursor is None:
                 return
             query["cursor"] = page.next_cursor
+
+    async def stats(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        bucket: int | None = None,
+        owner: str | None = None,
+        all_owners: bool = False,
+    ) -> RunStats:
+        """How many runs were made and ended when, for each `bucket` seconds, and what is under way. The last
+        hour by the minute, unless asked otherwise."""
+        query = {
+            "since": since.isoformat() if since else None,
+            "until": until.isoformat() if until else None,
+            "bucket": bucket,
+            **_whose(owner, all_owners),
+        }
+        response = await self._transport.send(Request(method="GET", path="/runs/stats", query=query))
+        return self._transport.read(_STATS, response.content)
+
+    async def why(self, id: str) -> str:
+        """One sentence: why the run is where it is."""
+        response = await self._transport.send(Request(method="GET", path=path_of("runs", id, "/why")))
+        return self._transport.read(_WHY, response.content).why
+
+    async def bulk(
+        self,
+        action: Literal["cancel", "retry"],
+        ids: Iterable[str] | None = None,
+        *,
+        filter: dict[str, Any] | None = None,
+        dry_run: bool = False,
+    ) -> BulkResult:
+        """Cancel or retry the runs with these `ids`, or the newest 1,000 that are like `filter`, which has
+        the names of `list`.
+
+        A retry is not repeated once it may have been sent: each call makes runs.
+        """
+        which = {"filter": filter} if ids is None else {"ids": list(ids)}
+        body = msgspec.json.encode({"action": action, "dry_run": dry_run, **which})
+        safety = Safety.ONCE if action == "retry" and not dry_run else Safety.REPEAT
+        request = Request(method="POST", path="/runs/bulk", body=body, safety=safety)
+        return self._transport.read(_BULK, (await self._transport.send(request)).content)
 
     async def cancel(self, id: str) -> Run:
         """Ask the run to stop. It is `cancelled` in the answer, or soon after: see `wait`.
@@ -189,3 +243,7 @@ class AsyncRuns:
     async def _run(self, request: Request) -> Run:
         response = await self._transport.send(request)
         return self._transport.read(_RUN, response.content)
+
+
+def _whose(owner: str | None, all_owners: bool) -> dict[str, Any]:
+    return {"owner": owner, "all_owners": "true" if all_owners else None}

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from runwell.client.asynchronous import AsyncClient
 from runwell.client.callbacks import AsyncCallbacks, AsyncDeliveries
+from runwell.client.overview import AsyncUsers, AsyncWorkers
 from runwell.client.patience import Patience
 from runwell.client.resources import AsyncAgents, AsyncKeys, AsyncThreads
 from runwell.client.runs import AsyncRuns
@@ -116,6 +117,9 @@ class Runs(_Face):
     text = _iterating(AsyncRuns.text)
     steps = _blocking(AsyncRuns.steps)
     list = _iterating(AsyncRuns.list)
+    stats = _blocking(AsyncRuns.stats)
+    why = _blocking(AsyncRuns.why)
+    bulk = _blocking(AsyncRuns.bulk)
     cancel = _blocking(AsyncRuns.cancel)
     answer = _blocking(AsyncRuns.answer)
     retry = _blocking(AsyncRuns.retry)
@@ -176,6 +180,22 @@ class Schedules(_Face):
     fire = _blocking(AsyncSchedules.fire)
 
 
+class Workers(_Face):
+    """`client.workers`; needs the scope `admin`. Every method raises `ApiError`."""
+
+    list = _blocking(AsyncWorkers.list)
+
+
+class Users(_Face):
+    """`client.users`; needs the scope `admin`. Every method raises `ApiError`."""
+
+    list = _blocking(AsyncUsers.list)
+    disable = _blocking(AsyncUsers.disable)
+    enable = _blocking(AsyncUsers.enable)
+    sessions = _blocking(AsyncUsers.sessions)
+    sign_out = _blocking(AsyncUsers.sign_out)
+
+
 class Callbacks(_Face):
     """`client.callbacks`. Every method raises `ApiError`."""
 
@@ -228,6 +248,8 @@ class Client:
         self.schedules = Schedules(self._portal, self._inner.schedules)
         self.callbacks = Callbacks(self._portal, self._inner.callbacks)
         self.deliveries = Deliveries(self._portal, self._inner.deliveries)
+        self.workers = Workers(self._portal, self._inner.workers)
+        self.users = Users(self._portal, self._inner.users)
 
     @property
     def base_url(self) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from runwell.domain.agent import AgentSpec
+from runwell.engine.counted import Counted
 from runwell.engine.models import Models
 from runwell.engine.queue_limit import QueueLimit
 from runwell.ports.agent import AgentCatalog
@@ -35,6 +36,7 @@ class Core:
     limits: Limits = field(default_factory=Limits)
     models: Models = field(default_factory=Models)
     queue: QueueLimit = field(default_factory=QueueLimit)
+    counted: Counted = field(default_factory=Counted)
 
     @property
     def default_agent(self) -> AgentSpec | None:

@@ -49,5 +49,10 @@ async def stats(
             f"cuts the window into {count:,} pieces, at most {MOST_BUCKETS:,}",
             f"Ask for at least {-((since - until) // (MOST_BUCKETS - 1) // SECOND)} seconds, or less time.",
         )
-    tallies = await core.store.stats.tallies(owner, first, width, count)
+    tallies = core.counted.beginning(owner, first, width, count)
+    if len(tallies) < count:
+        at = first + len(tallies) * width
+        fresh = await core.store.stats.tallies(owner, at, width, count - len(tallies))
+        core.counted.keep(owner, width, fresh, core.clock.now())
+        tallies += fresh
     return Stats(first, first + count * width, tallies, await core.store.stats.standings(owner))

@@ -46,6 +46,7 @@ async def test_a_filter_means_what_can_be_done_unless_it_says_more(house: House)
     other = await house.submit(agent="counter", input=1)
     told = await bulk(house, action="retry", filter={"text": "broke"}, dry_run=True)
     assert (told["matched"], told["done"], told["refused"]) == (1, 0, [])
+    house.clock.move(1)
     told = await bulk(house, action="retry", filter={"agent": "echo"})
     assert (told["matched"], told["done"]) == (1, 1), "the one that failed"
     (again,) = (await house.client.get("/runs?limit=1")).json["runs"]

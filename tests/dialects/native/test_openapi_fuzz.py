@@ -79,7 +79,8 @@ OPERATIONS = [
 
 
 MEANING = {
-    ("GET", "/runs"), ("GET", "/threads"), ("GET", "/deliveries"), ("GET", "/schedules"), ("GET", "/runs/stats"),
+    ("GET", "/runs"), ("GET", "/runs/stats"), ("GET", "/threads"), ("GET", "/deliveries"),
+    ("GET", "/schedules"),
 }  # fmt: skip
 """Where a request can be wrong although it has the right form: a cursor that this server never gave
 out, a window that is too long. So can every body: the gate for JSON is narrower than JSON Schema can say."""

@@ -6,7 +6,7 @@ from runwell.domain.principal import ALL_SCOPES, Scope
 from runwell.domain.worker import Heartbeat
 from tests.support.house import BEGINNING, House
 
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 
 
 async def test_workers_are_alive_while_they_are_heard(house: House):

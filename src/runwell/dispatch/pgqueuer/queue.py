@@ -110,10 +110,20 @@ class PatientQueries(Queries):
         await self._patiently(put_back, None)
 
     async def log_jobs(self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]) -> None:
-        """Asked again by PgQueuer if it fails."""
-        ours = await self._ours([job for job, _, _ in job_status])
-        if put_away := [each for each in job_status if each[0].id in ours]:
-            await super().log_jobs(put_away)
+        async def put_away() -> None:
+            ours = await self._ours([job for job, _, _ in job_status])
+            if still_ours := [each for each in job_status if each[0].id in ours]:
+                await super(PatientQueries, self).log_jobs(still_ours)
+
+        # Given up, they stay picked, and go to another process after the lapse, which finds them passed.
+        await self._patiently(put_away, None)
+
+    async def update_heartbeat(self, job_ids: list[JobId]) -> None:
+        """A beat that does not get through is lost: the next one says the same."""
+        try:
+            await super().update_heartbeat(job_ids)
+        except Unavailable as error:
+            LOG.debug("the hearts of %d jobs were not heard: %s", len(job_ids), error)
 
     async def holds(self, job: Job) -> bool:
         """Whether the job is still that of the manager that has taken it. Raises `Unavailable`."""

@@ -15,7 +15,8 @@ LIMIT = 500
 """Rows found, or removed, at once."""
 
 _JOB = f"""SELECT 1 FROM {TABLE} AS job
-    WHERE job.dedupe_key = encode(runs.id, 'hex') || ':' || {{attempt}} AND job.status IN ('queued', 'picked')"""
+    WHERE job.dedupe_key = encode(runs.id, 'hex') || ':' || {{attempt}}
+        AND job.status IN ('queued', 'picked')"""
 _WAITING = _JOB.format(attempt="(runs.attempt + 1)")
 _AT_WORK = _JOB.format(attempt="runs.attempt")
 

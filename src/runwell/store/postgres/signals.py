@@ -56,6 +56,7 @@ class PostgresSignals(LocalSignals):
         self._up = False
         self._others: list[tuple[str, Callable[[str], None]]] = []
         self._connection: Any = None
+        self._pid = 0
         self.connected = asyncio.Event()
         """Set while others are heard."""
 
@@ -100,6 +101,7 @@ class PostgresSignals(LocalSignals):
         connection = await connect(self._location)
         try:
             connection.add_termination_listener(lambda _: self._wanted.set())
+            self._pid = connection.get_server_pid()
             await connection.add_listener(CHANNEL, self._heard)
             for channel, heard in self._others:
                 await connection.add_listener(channel, _passing(heard))
@@ -122,7 +124,8 @@ class PostgresSignals(LocalSignals):
         await connection.fetchval(_NOTIFY, CHANNEL, list(payloads(told)))
 
     def _heard(self, connection: Any, pid: int, channel: str, payload: object) -> None:
-        if pid == connection.get_server_pid():
+        # Asked for when it was opened: it may be closed by now.
+        if pid == self._pid:
             return  # it was told here already
         for kind, run_id in signals_of(str(payload)):
             super().publish(kind, run_id)

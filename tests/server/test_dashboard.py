@@ -1,0 +1,219 @@
+"""The dashboard's pages as answers: who may see them, what they forbid themselves, what they are made of."""
+
+import gzip
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from runwell.auth import cookies
+from runwell.domain.commands import Fail
+from runwell.domain.run import RunError
+from runwell.server.dashboard.assets import Assets
+from tests.support.asgi import Answer, AsgiClient
+from tests.support.house import House, a_house
+
+FOLDER = Path(str(files("runwell.server.dashboard")))
+NODE = Path(__file__).parents[1] / "node"
+EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
+OWN = {"origin": "http://127.0.0.1:8005", "sec-fetch-site": "same-origin"}
+FOREIGN = {"origin": "http://elsewhere.example", "sec-fetch-site": "cross-site"}
+
+
+@pytest.fixture
+async def closed(tmp_path: Path) -> AsyncIterator[House]:
+    """A server that wants to know who asks."""
+    async with a_house(tmp_path / "closed", local_mode=False) as house:
+        yield house
+
+
+async def sign_in(
+    client: AsgiClient, *, email: str = EMAIL, following: str = "/ui/", **headers: str
+) -> Answer:
+    fields = urlencode({"email": email, "password": PASSWORD, "next": following}).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await client.request("POST", "/ui/sign-in", body=fields, headers={**OWN, **named})
+
+
+async def signed_in(house: House, *, admin: bool = False) -> AsgiClient:
+    await house.accounts.create(EMAIL, "Ann", PASSWORD, admin=admin)
+    answer = await sign_in(house.client)
+    assert answer.status == 303
+    return house.client.with_headers(cookie=answer.headers["set-cookie"].partition(";")[0])
+
+
+def policy(answer: Answer) -> dict[str, str]:
+    parts = answer.headers["content-security-policy"].split("; ")
+    return {name: value for name, _, value in (part.partition(" ") for part in parts)}
+
+
+async def test_the_first_rows_are_there_before_any_script(house: House):
+    run = await house.submit("<b>hi</b>")
+    await house.claim(run)
+    await house.do(run, Fail(reason="error", error=RunError("Bad", "<img src=x onerror=alert(1)></script>")))
+    page = (await house.client.get("/ui/")).text
+    rows, _, seed = page.partition('<script type="application/json" id="seed">')
+    assert f'<tr data-id="run_{run.id}">' in rows
+    assert "&lt;img src=x onerror=alert(1)&gt;" in rows and "<img" not in rows
+    first, _, _ = seed.partition("</script>")
+    assert (
+        json.loads(first)["first"]["runs"][0]["error"]["message"] == "<img src=x onerror=alert(1)></script>"
+    )
+
+
+async def test_filters_of_the_url_hold_for_the_first_rows(house: House):
+    run, other = await house.submit("one", agent="echo"), await house.submit(2, agent="counter")
+    page = (await house.client.get("/ui/?agent=counter")).text
+    assert f"run_{other.id}" in page and f"run_{run.id}" not in page
+    wrong = await house.client.get("/ui/?status=lost")
+    assert wrong.status == 200 and '"code":"invalid_input"' in wrong.text
+
+
+async def test_a_page_runs_only_what_bears_its_nonce(house: House):
+    one, other = await house.client.get("/ui/"), await house.client.get("/ui/")
+    rules = policy(one)
+    nonce = rules["script-src"].removeprefix("'nonce-").removesuffix("'")
+    assert rules["script-src"] == f"'nonce-{nonce}'" and len(nonce) >= 20
+    assert policy(other)["script-src"] != rules["script-src"]
+    assert (rules["default-src"], rules["connect-src"], rules["img-src"]) == (
+        "'none'",
+        "'self'",
+        "'self' data:",
+    )
+    assert rules["report-uri"] == "/ui/csp-reports" and "frame-ancestors" in rules
+    scripts = re.findall(r"<script[^>]*>", one.text)
+    assert all(f'nonce="{nonce}"' in tag or "application/json" in tag for tag in scripts)
+    assert not re.search(r"""\son[a-z]+\s*=|\sstyle\s*=|javascript:""", one.text)
+
+
+@pytest.mark.parametrize(
+    "path", ["/ui/nothing", "/ui/runs/x", "/ui/runs/run_" + "0" * 32, "/ui/assets/old/app.js"]
+)
+async def test_what_is_not_there_is_a_page_that_says_so(house: House, path: str):
+    answer = await house.client.get(path)
+    assert answer.status == 404
+    assert "assets" in path or 'href="/ui/"' in answer.text
+
+
+async def test_reports_are_counted_and_bounded(house: House):
+    for _ in range(30):
+        assert (
+            await house.client.request("POST", "/ui/csp-reports", body=b'{"csp-report": {}}')
+        ).status == 204
+    assert (await house.client.request("POST", "/ui/csp-reports", body=b"x" * 9_000)).status == 413
+    counted = 'runwell_http_requests_total{method="POST",route="/ui/csp-reports",status="204"} 30.0'
+    assert counted in (await house.client.get("/metrics")).text
+
+
+class TestSigningIn:
+    async def test_whoever_is_not_signed_in_is_led_to_the_form_and_back(self, closed: House):
+        answer = await closed.client.get("/ui/?status=failed")
+        assert (answer.status, answer.headers["location"]) == (303, "/ui/sign-in?next=/ui/%3Fstatus%3Dfailed")
+        page = await closed.client.get(answer.headers["location"])
+        assert 'name="next" value="/ui/?status=failed"' in page.text
+        await closed.accounts.create(EMAIL, "Ann", PASSWORD)
+        back = await sign_in(closed.client, following="/ui/?status=failed")
+        assert (back.status, back.headers["location"]) == (303, "/ui/?status=failed")
+        assert "HttpOnly; SameSite=Lax" in back.headers["set-cookie"]
+
+    @pytest.mark.parametrize(
+        "following", ["//evil.example", "/\\evil.example", "https://evil.example", "/runs", "/ui/\r\nx: y"]
+    )
+    async def test_nobody_is_led_elsewhere(self, closed: House, following: str):
+        await closed.accounts.create(EMAIL, "Ann", PASSWORD)
+        assert (await sign_in(closed.client, following=following)).headers["location"] == "/ui/"
+
+    async def test_a_wrong_password_is_told_and_the_address_is_kept(self, closed: House):
+        answer = await sign_in(closed.client, email='"><script>@example.com')
+        assert answer.status == 401 and 'role="alert"' in answer.text
+        assert "&quot;&gt;&lt;script&gt;@example.com" in answer.text and "set-cookie" not in answer.headers
+
+    async def test_a_foreign_page_can_sign_nobody_in_or_out(self, closed: House):
+        client = await signed_in(closed)
+        assert (await sign_in(closed.client, **FOREIGN)).status == 403
+        assert (await client.request("POST", "/ui/sign-out", headers=FOREIGN)).status == 403
+        assert (await client.get("/ui/")).status == 200
+
+    async def test_the_native_api_knows_who_is_signed_in_for_its_own_pages_alone(self, closed: House):
+        client = await signed_in(closed)
+        assert (await client.get("/runs")).status == 200
+        body = {"agent": "echo", "input": "x"}
+        made = await client.post("/runs", body, headers=OWN)
+        assert made.status == 202
+        run = (await client.get("/runs")).json["runs"][0]
+        assert run["id"] == made.json["id"]
+        assert (await client.post("/runs", body, headers=FOREIGN)).status == 403
+        sibling = {"origin": "http://other.127.0.0.1:8005", "sec-fetch-site": "same-site"}
+        assert (await client.post(f"/runs/{run['id']}/cancel", headers=sibling)).status == 403
+        assert (await client.get("/keys")).status == 403, "a user is no administrator"
+        assert (await closed.client.get("/runs")).status == 401
+
+    async def test_after_signing_out_the_cookie_is_good_for_nothing(self, closed: House):
+        client = await signed_in(closed)
+        answer = await client.request("POST", "/ui/sign-out", headers=OWN)
+        assert (answer.status, answer.headers["location"]) == (303, "/ui/sign-in")
+        assert (await client.get("/runs")).status == 401
+        assert (await client.get("/ui/")).status == 303
+
+    async def test_an_old_cookie_does_not_end_local_mode(self, house: House):
+        stale = house.client.with_headers(cookie=f"{cookies.NAME}=gone")
+        assert (await stale.get("/ui/")).status == 200
+        assert (await stale.get("/runs")).status == 200
+
+    @pytest.mark.parametrize(("admin", "status"), [(False, 403), (True, 200)])
+    async def test_only_administrators_see_what_is_everybodys(self, closed: House, admin: bool, status: int):
+        client = await signed_in(closed, admin=admin)
+        for path in ("/ui/keys", "/ui/users", "/ui/workers"):
+            assert (await client.get(path)).status == status
+        assert ("/ui/keys" in (await client.get("/ui/")).text) is admin
+
+
+class TestAssets:
+    async def test_they_are_kept_for_good_under_the_name_of_their_build(self, house: House):
+        page = (await house.client.get("/ui/")).text
+        address = re.search(r'src="(/ui/assets/[0-9a-f]+/app\.js)"', page)
+        assert address is not None
+        answer = await house.client.get(address[1], headers={"accept-encoding": "gzip"})
+        assert "immutable" in answer.headers["cache-control"] and answer.headers["content-encoding"] == "gzip"
+        plain = await house.client.get(address[1])
+        assert plain.body == gzip.decompress(answer.body)
+
+    async def test_licences_and_notes_are_not_served(self, house: House):
+        assert all(name.endswith((".js", ".css", ".svg")) for name in Assets().files)
+
+    def test_all_scripts_of_all_pages_are_less_than_80_kb_packed(self):
+        packed = {name: len(asset.packed) for name, asset in Assets().files.items() if name.endswith(".js")}
+        assert sum(packed.values()) <= 80_000, packed
+
+    def test_foreign_files_are_what_the_manifest_says(self):
+        folder = FOLDER / "assets" / "vendor"
+        manifest = json.loads((folder / "MANIFEST.json").read_text())
+        assert {each["file"] for each in manifest} == {path.name for path in folder.glob("*.gz")}
+        for each in manifest:
+            inside = gzip.decompress((folder / each["file"]).read_bytes())
+            assert hashlib.sha256(inside).hexdigest() == each["sha256"], each["file"]
+
+    def test_the_script_is_what_the_modules_make(self):
+        """`npm run dashboard` in tests/node writes it; whoever installs needs no npm."""
+        if shutil.which("npm") is None or not (NODE / "node_modules" / "esbuild").exists():
+            if os.environ.get("CI"):
+                pytest.fail("no npm, or tests/node is not installed: 'make install-dev'")
+            pytest.skip("needs npm and tests/node")
+        made = subprocess.run(
+            ["npm", "run", "--silent", "dashboard"], cwd=NODE, capture_output=True, check=True
+        )
+        assert made.stdout == (FOLDER / "assets" / "app.js").read_bytes(), "npm run dashboard is due"
+
+    def test_modules_are_short_and_say_what_they_are(self):
+        for path in (FOLDER / "modules").glob("*.js"):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            assert lines[0].startswith("// ") and len(lines) <= 400, path.name
+            assert "innerHTML" not in "".join(lines) or path.name == "markdown.js", path.name
