@@ -17,10 +17,18 @@ NO_INSTALL = echo "error: pip could not install from the lock; its reason stands
 	echo "next:  if that is the network, check proxy and package index ('pip config list'), then make again." >&2; \
 	exit 1
 
+# Of all tests that run on either database these are run on both, each time: the core, real processes, and
+# every dialect through its real clients and its transcripts. `make test-postgres` is for the rest.
+ON_POSTGRES := tests/engine tests/stream tests/worker tests/callbacks tests/e2e --ignore tests/e2e/fleet \
+	$(wildcard tests/dialects/*/test_*client*.py tests/dialects/*/test_curl.py) tests/dialects/test_transcripts.py \
+	tests/dialects/native/test_submit.py tests/dialects/native/test_events.py tests/dialects/native/test_verbs.py
+# More than there are cores: most of them wait for servers to start, and for runs to end.
+WORKERS ?= 3
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev demo serve test check lint bench bench-fleet campaign lock clean
+.PHONY: help install install-dev demo serve test test-postgres check lint bench bench-fleet campaign lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,8 +43,15 @@ demo: install ## Run a real agent from start to finish, offline (DOC=file.txt: o
 serve: install ## Start the server
 	@$(BIN)/runwell serve $(ARGS)
 
-test: install-dev ## Run all tests (ARGS='-k word' is passed on to pytest)
-	@$(BIN)/python -m pytest tests -n 2 --dist loadgroup $(ARGS)
+test: install-dev ## Run all tests, and the most telling of them on PostgreSQL too (ARGS='-k word' goes to pytest)
+	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest --backend postgres $(ON_POSTGRES) -n $(WORKERS) --dist loadgroup $(ARGS) \
+		|| [ $$? -eq 5 ]
+
+test-postgres: install-dev ## Run every test that uses a database on PostgreSQL (about ten minutes)
+	@$(BIN)/python -m pytest --backend postgres tests/engine tests/stream tests/worker tests/callbacks \
+		tests/client tests/agents tests/auth tests/server tests/dialects tests/e2e tests/browser \
+		-n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: install-dev ## Format, lint, types, import ladder, house rules; changes no file
 	@echo "ruff format"  && $(BIN)/ruff format --quiet --diff $(CODE)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ SUSPECTS = r"""() => {
     ]);
 }"""
 """What should not be in any page of ours; styles are set by scripts in a few places."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with LiveServer(tmp_path_factory.mktemp("hostile"), str(SHOWN)) as running:
+        yield running
 
 
 def look_at(page: Page, url: str) -> None:
@@ -82,8 +89,10 @@ def test_no_text_of_an_agent_becomes_a_script(browser: Browser, tmp_path: Path) 
         complaints.found = [each for each in complaints.found if "127.0.0.2" not in each]
 
 
-def test_nothing_is_missed_or_seen_twice_when_the_server_is_killed(browser: Browser, tmp_path: Path) -> None:
-    with LiveServer(tmp_path, str(SHOWN)) as server, a_page(browser) as (page, _):
+def test_nothing_is_missed_or_seen_twice_when_the_server_is_killed(
+    browser: Browser, server: LiveServer
+) -> None:
+    with a_page(browser) as (page, _):
         with server.client() as client:
             run = client.runs.create("chatter", 150)
         page.goto(f"{server.url}/ui/runs/{run.id}")
@@ -106,8 +115,8 @@ def test_nothing_is_missed_or_seen_twice_when_the_server_is_killed(browser: Brow
         expect(page.locator(".log > .head")).to_contain_text(f"{len(events)} events")
 
 
-def test_ten_thousand_events_are_scrolled_through(browser: Browser, tmp_path: Path) -> None:
-    with LiveServer(tmp_path, str(SHOWN)) as server, server.client() as client, a_page(browser) as (page, _):
+def test_ten_thousand_events_are_scrolled_through(browser: Browser, server: LiveServer) -> None:
+    with server.client() as client, a_page(browser) as (page, _):
         run = client.runs.create("flood", 10_000)
         last = until(client, run.id, "succeeded")
         assert last.status == "succeeded"

@@ -1,6 +1,6 @@
 """Cross-origin answers: what lets a web page of an allowed origin read them. Others get no word of it.
 
-There are no cookies here, so an origin needs no more than to be named; what it may do is its key's
+No answer lets cookies along, so an origin needs no more than to be named; what it may do is its key's
 to say, or local mode's.
 """
 

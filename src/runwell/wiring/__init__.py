@@ -2,7 +2,10 @@
 
 grounds.py ... what a machine stands on: one SQLite file, or a PostgreSQL database shared with others
 machine.py ... a store with a worker over it
+upkeep.py .... the small services beside it, and how often each has its turn
 serving.py ... `runwell serve` and `runwell work`
+operating.py . what `runwell migrate` and `runwell copy` need
+orphans.py ... what the auditor asks of a fleet's queue
 stores.py .... the store alone, for commands that look after a database
 """
 

@@ -51,6 +51,21 @@ ROUTES = {
     ("GET", f"/triggers/{SOME}"): READ,
     ("PATCH", f"/triggers/{SOME}"): WRITE,
     ("DELETE", f"/triggers/{SOME}"): WRITE,
+    ("POST", "/schedules"): WRITE,
+    ("GET", "/schedules"): READ,
+    ("GET", f"/schedules/{SOME}"): READ,
+    ("PATCH", f"/schedules/{SOME}"): WRITE,
+    ("DELETE", f"/schedules/{SOME}"): WRITE,
+    ("POST", f"/schedules/{SOME}/fire"): WRITE,
+    ("GET", "/runs/stats"): READ,
+    ("GET", f"/runs/{SOME}/why"): READ,
+    ("POST", "/runs/bulk"): WRITE,
+    ("GET", "/workers"): ADMIN,
+    ("GET", "/users"): ADMIN,
+    ("POST", f"/users/{SOME}/disable"): ADMIN,
+    ("POST", f"/users/{SOME}/enable"): ADMIN,
+    ("GET", f"/users/{SOME}/sessions"): ADMIN,
+    ("DELETE", f"/users/{SOME}/sessions"): ADMIN,
     ("POST", "/keys"): ADMIN,
     ("GET", "/keys"): ADMIN,
     ("DELETE", f"/keys/{SOME}"): ADMIN,
@@ -70,7 +85,7 @@ async def test_this_table_has_every_route(house: House):
         for path, item in house.native_app.openapi()["paths"].items()
         for method in item
     }
-    kinds = ("run", "thread", "key", "callback", "delivery", "trigger")
+    kinds = ("run", "thread", "key", "callback", "delivery", "trigger", "schedule", "user")
     names = {f"{kind}_id": SOME for kind in kinds}
     filled = {
         (method, path.format(**names, name="echo" if method == "GET" else "mine"))
@@ -80,32 +95,31 @@ async def test_this_table_has_every_route(house: House):
 
 
 @pytest.mark.parametrize("mount", ["", "/native"])
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_every_route_wants_a_key(keyed: House, method, path, mount):
-    for headers in (
-        {},
-        {"authorization": "Bearer rw_wrong"},
-        {"x-api-key": ""},
-        {"authorization": "Basic eDp5"},
-    ):
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"authorization": "Bearer rw_wrong"}, {"x-api-key": ""}, {"authorization": "Basic eDp5"}],
+    ids=["none", "wrong", "empty", "basic"],
+)
+async def test_every_route_wants_a_key(keyed: House, headers, mount):
+    for method, path in ROUTES:
         answer = await keyed.client.request(method, mount + path, headers=headers)
-        assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+        assert (answer.status, answer.json["code"]) == (401, "unauthenticated"), (method, path)
         assert answer.headers["www-authenticate"].startswith("Bearer")
         assert answer.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("mount", ["", "/native"])
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_a_revoked_key_is_no_key(keyed: House, method, path, mount):
+async def test_a_revoked_key_is_no_key_on_any_route(keyed: House, mount):
     client = await keyed.client_of("ann")
     # So that the server has just seen it.
     assert (await client.get("/runs")).status == 200
     (key,) = await keyed.store.keys.all("ann")
     await keyed.store.keys.revoke(key.id, "ann", keyed.clock.now())
     keyed.clock.move(1.001)
-    for accept in ("*/*", "text/event-stream"):
-        answer = await client.request(method, mount + path, headers={"accept": accept})
-        assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+    for method, path in ROUTES:
+        for accept in ("*/*", "text/event-stream"):
+            answer = await client.request(method, mount + path, headers={"accept": accept})
+            assert (answer.status, answer.json["code"]) == (401, "unauthenticated"), (method, path)
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
@@ -151,12 +165,14 @@ async def anns_things(house: House, ann: AsgiClient) -> dict[str, str]:
     await ann.put("/agents/mine", {"model": "m", "description": "private"})
     callback = (await ann.post("/callbacks", {**MINE, "description": "private"})).json["id"]
     trigger = (await ann.post("/triggers", {"agent": "echo", "name": "private"})).json["id"]
+    timed = {"agent": "echo", "cron": "0 9 * * *", "name": "private", "input": "private"}
+    schedule = (await ann.post("/schedules", timed)).json["id"]
     run = (await ann.post("/runs", {"input": "private", "thread_id": thread, "callbacks": [MINE]})).json["id"]
     await house.succeed(await house.claim(await house.store.runs.get(parse_id(run))), "private")
     delivery = (await ann.get("/deliveries")).json["deliveries"][0]["id"]
     return {
         "run_id": run, "thread_id": thread, "callback_id": callback, "delivery_id": delivery,
-        "trigger_id": trigger, "name": "mine",
+        "trigger_id": trigger, "schedule_id": schedule, "name": "mine",
     }  # fmt: skip
 
 
@@ -170,13 +186,13 @@ async def test_whatever_is_named_in_a_path_is_its_owners_alone(keyed: House, sco
     """Every documented route with a parameter, asked by somebody who has every scope it wants."""
     ann, bob = await keyed.client_of("ann"), await keyed.client_of("bob", scopes)
     things = await anns_things(keyed, ann)
-    reads = ("/runs", "/threads", "/callbacks", "/triggers", "/deliveries", "/agents")
+    reads = ("/runs", "/threads", "/callbacks", "/triggers", "/schedules", "/deliveries", "/agents")
     seen = {path: (await ann.get(path)).text for path in reads}
     tried = 0
     for path, item in keyed.native_app.openapi()["paths"].items():
         for method in (word.upper() for word in item):
-            if "{" not in path or "{key_id}" in path or method == "PUT":
-                continue  # keys are the administrators', and PUT makes one of the caller's own
+            if "{" not in path or "{key_id}" in path or "{user_id}" in path or method == "PUT":
+                continue  # keys and users are the administrators', and PUT makes one of the caller's own
             body = BODIES.get(path.rpartition("/")[2], BODIES.get(method, ...))
             for headers in ({}, {"accept": "text/event-stream"}):
                 answer = await bob.request(method, path.format(**things), json=body, headers=headers)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runwell.config import Settings
+from runwell.domain.events import AttemptStarted
 from runwell.domain.ids import parse_id
 from runwell.wiring.orphans import queue_findings
 from tests.e2e.fleet.load import Load, judge
@@ -26,7 +27,7 @@ from tests.support.live_fleet import LAPSE, Fleet, Member
 AGENTS = Path(__file__).with_name("agents.py")
 ROLES = {"a": "server", "b": "api", "c": "worker", "d": "worker"}
 BLOWS = ("kill", "kill", "kill", "hold", "hold", "cut", "freeze", "restart")
-LONGEST = 2 * LAPSE
+LONGEST = 1.5 * LAPSE
 """Seconds for which a process is held or cut off."""
 STANDING = 1
 """Servers, and workers, that are left alone at any time: somebody must be there to be asked."""
@@ -160,23 +161,24 @@ async def campaign(fleet: Fleet, cycles: int, seed: int = 1, tell: Callable[[str
 
 
 async def _takeovers(load: Load, blows: Blows) -> list[float]:
-    """Of the runs that are in nobody's way; and not while the database was away, or shortly after, when
-    nobody could take anything."""
+    """Counted from the first blow to the process in the attempt that was lost. Of the runs that are in
+    nobody's way; and not while the database was away, or shortly after, when nobody could take anything."""
     found = []
     async with store_of(load.fleet) as store:
         for run_id in load.acknowledged:
             run = await store.runs.get(parse_id(run_id))
             if run.tries == 0 or run.concurrency_key is not None:
                 continue
-            pid, lost = 0, 0.0
+            pid, began, lost = 0, 0.0, 0.0
             for line in await store.events.read(run.id, 0, 10_000):
+                at = line.at / 1e6
                 if line.type == "attempt.lost":
-                    lost = line.at / 1e6
-                elif line.type == "attempt.started":
-                    hits = [hit for hit in blows.struck.get(pid, ()) if hit < lost]
-                    if hits and not _met(blows.away, hits[-1], line.at / 1e6):
-                        found.append(line.at / 1e6 - hits[-1])
-                    pid, lost = int(str(line.event.worker).split(":")[1]), 0.0
+                    lost = at
+                elif isinstance(line.event, AttemptStarted):
+                    hits = [hit for hit in blows.struck.get(pid, ()) if began < hit < lost]
+                    if hits and not _met(blows.away, hits[0], at):
+                        found.append(at - hits[0])
+                    pid, began, lost = int(line.event.worker.split(":")[1]), at, 0.0
     return found
 
 

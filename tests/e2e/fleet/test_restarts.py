@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sized
 from functools import partial
 from typing import Literal
 
@@ -52,18 +53,22 @@ async def test_a_rolling_restart_fails_no_request_and_burns_no_try(fleet: Fleet)
     assert len(ended) > 20
 
 
+def _there(load: Load, runs: Sized, enough: int) -> bool:
+    return load.check() or len(runs) >= enough
+
+
 async def test_restarts_of_the_database_lose_nothing_that_was_acknowledged(fleet: Fleet) -> None:
     """In peace and after a crash. No run has a try to lose: nobody is taken for dead by who was deaf."""
     load = Load(fleet, tries=1)
     load.start()
     for mode, away in RESTARTS:
         enough = len(load.acknowledged) + 20
-        await until_true(lambda enough=enough: load.check() or len(load.acknowledged) >= enough)
+        await until_true(partial(_there, load, load.acknowledged, enough))
         await asyncio.to_thread(fleet.database.stop, mode)
         await asyncio.sleep(away)  # sleep: for as long as a restart takes
         await asyncio.to_thread(fleet.database.start)
         back, enough = time.monotonic(), len(load.final) + 10
-        await until_true(lambda enough=enough: load.check() or len(load.final) >= enough)
+        await until_true(partial(_there, load, load.final, enough))
         print(f"{mode}: ten runs ended within {time.monotonic() - back:.1f} s; met {dict(load.refused)}")
     await load.end()
     assert await judge(load) == []

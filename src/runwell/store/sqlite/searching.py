@@ -92,7 +92,7 @@ def _span(reader: Reader, where: RunFilter, before: str | None) -> tuple[int, in
     if before is not None:
         cursor = bytes.fromhex(before)
         if (own := reader.one(_PK, (cursor,))) is not None:
-            return low, min(high, own[0])
+            return low, min(high, own[0] - 1)
         # It was deleted: what was made before it is what is older.
         older = reader.one(_OLDER, (cursor,))
         return low, min(high, older[0] if older is not None else -1)
