@@ -1,4 +1,4 @@
-"""What finding runs costs a submit: `python -m benchmarks.search_cost [POSTGRES-URL]`, for decision 11.
+"""What finding runs costs a submit: `python -m benchmarks.search_cost [POSTGRES-URL]`, for decision 13.
 
 Two databases take the same submits in turn. First, one is as it is, and the submits of the other also write
 the words of their input into the database's own full-text index. Then, one lacks what migration 0007 brought,

@@ -25,7 +25,7 @@ SUSPECTS = r"""() => {
         || ["srcset", "srcdoc", "formaction", "poster", "style"].includes(name) && !each.matches(OURS)
         || ["href", "src", "action", "xlink:href"].includes(name) && scheme.test(value)
         || name === "src" && each.matches("img") && !value.startsWith("data:");
-    const OURS = ".fill, .name, .line, .lines, .bars, .scale span, progress";
+    const OURS = ".chart *, .fill, .name, .line, .lines, .bars, .scale span, progress";
     return [...document.querySelectorAll("*")].flatMap(each => [
         ...(each.matches(tags) ? [each.outerHTML] : []),
         ...[...each.attributes].filter(one => bad(each, one)).map(one => each.tagName + one.name + one.value),

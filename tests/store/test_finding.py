@@ -9,6 +9,7 @@ from runwell.domain.instant import MILLISECOND, SECOND, Instant
 from runwell.domain.run import Run, RunError, RunStatus
 from runwell.ports.stats import Standing, Tally
 from runwell.ports.store import RunFilter, Store
+from tests.support.postgres import a_postgres_store
 from tests.support.runs import (
     AGENT,
     NOW,
@@ -73,6 +74,22 @@ async def test_a_search_obeys_every_other_filter_and_is_walked_by_pages(store: S
             await store.runs.delete(before, OWNER)  # the cursor stays good
     assert walked == ids
     assert await found(store, "broke") == [id for id in ids if id != ids[1]]
+
+
+@pytest.mark.postgres
+async def test_what_is_not_among_the_newest_is_found_by_the_index(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runwell.store.postgres.searching.LOOKED_AT", 2)
+    async with a_postgres_store(postgres) as store:
+        runs = [await a_failed_run(store, f"it broke {n % 2}", NOW + n * SECOND) for n in range(6)]
+        ids = [run.id for run in reversed(runs)]
+        assert await found(store, "broke") == ids
+        assert await found(store, "broke 0") == ids[1::2]
+        assert await found(store, "broke 0", owner=None) == ids[1::2]
+        broke = RunFilter(text="broke")
+        page = await store.runs.page(OWNER, broke, before=None, after=None, limit=2, offset=1)
+        assert [run.id for run in page] == ids[1:3]
 
 
 async def test_what_is_forgotten_is_found_no_more(store: Store) -> None:

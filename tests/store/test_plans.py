@@ -77,7 +77,7 @@ HOT: dict[str, Hot] = {
     ),
     "all owners by status": Hot(
         lambda store, id: store.runs.page(
-            None, RunFilter(statuses=SUCCEEDED), before=id, after=None, limit=20
+            None, RunFilter(statuses=SUCCEEDED), before=None, after=None, limit=20
         ),
         BY_ID | {"runs_by_status"}, ROW | {"runs_by_status"},
     ),

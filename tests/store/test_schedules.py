@@ -99,7 +99,7 @@ async def test_two_who_fire_at_once_start_one_run(store: Store, monkeypatch: pyt
     core = Core(store, LocalSignals(), clock, Catalog([echo]))
     schedule = await schedules.create(core, OWNER, replace(HOURLY, input=Json(b'"tick"')))
     clock.move(3_600)
-    both, submit = asyncio.Barrier(2), firing.submit
+    both, submit = asyncio.Barrier(2), firing.submit  # type: ignore[attr-defined]
 
     async def meets(core: Core, wanted: Submission) -> Added:
         await both.wait()  # both have read that it is due

@@ -220,7 +220,7 @@ async def test_one_that_fails_as_nobody_foresaw_does_not_hold_up_the_others(
     caplog.set_level(logging.ERROR, "runwell")
     poison, _ = await made(house, input=Json(b'"poison"')), await made(house)
     house.clock.move(HOUR)
-    submit = firing.submit
+    submit = firing.submit  # type: ignore[attr-defined]
 
     async def breaks(core: Any, wanted: Any) -> Any:
         if wanted.input == "poison":

@@ -60,7 +60,7 @@ class Machine:
             self.signals,
             self.clock,
             catalog,
-            Limits(model_keys=frozenset(settings.model_keys)),
+            Limits(model_keys=frozenset(settings.model_keys), grace=settings.grace),
             models=Models(settings.models),
             queue=QueueLimit(settings.max_queue),
         )

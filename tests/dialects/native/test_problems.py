@@ -26,6 +26,7 @@ MADE = {
     errors.UserNotFound: ("x",),
     errors.EmailTaken: ("x",),
     errors.TriggerNotFound: ("x",),
+    errors.ScheduleNotFound: ("x",),
     errors.DeliveryNotFound: (ID,),
     errors.CallbackNotFound: (ID,),
     errors.IllegalTransition: (ID, "failed", "cancel"),
