@@ -17,13 +17,11 @@ NO_INSTALL = echo "error: pip could not install from the lock; its reason stands
 	echo "next:  if that is the network, check proxy and package index ('pip config list'), then make again." >&2; \
 	exit 1
 
-# Of all tests that run on either database these are run on both, each time: the core, real processes, and
-# every dialect through its real clients and its transcripts. `make test-postgres` is for the rest.
-ON_POSTGRES := tests/engine tests/stream tests/worker tests/callbacks tests/e2e --ignore tests/e2e/fleet \
-	$(wildcard tests/dialects/*/test_*client*.py tests/dialects/*/test_curl.py) tests/dialects/test_transcripts.py \
-	tests/dialects/native/test_submit.py tests/dialects/native/test_events.py tests/dialects/native/test_verbs.py
+# Of all tests that run on either database these are run on both, each time; `make test-postgres` is for the
+# rest of them.
+ON_POSTGRES := tests/engine tests/stream tests/worker tests/dialects/test_transcripts.py
 # More than there are cores: most of them wait for servers to start, and for runs to end.
-WORKERS ?= 3
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -43,7 +41,7 @@ demo: install ## Run a real agent from start to finish, offline (DOC=file.txt: o
 serve: install ## Start the server
 	@$(BIN)/runwell serve $(ARGS)
 
-test: install-dev ## Run all tests, and the most telling of them on PostgreSQL too (ARGS='-k word' goes to pytest)
+test: install-dev ## Run all tests, the core's on PostgreSQL too (ARGS='-k word' goes to pytest)
 	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadgroup $(ARGS)
 	@$(BIN)/python -m pytest --backend postgres $(ON_POSTGRES) -n $(WORKERS) --dist loadgroup $(ARGS) \
 		|| [ $$? -eq 5 ]

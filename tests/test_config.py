@@ -1,5 +1,6 @@
 """Settings: which source wins, and what is said about a bad one."""
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,7 @@ def test_variables_of_others_are_left_alone() -> None:
         ("[agents]\nhelper = 1\n", {}, {}, ["agents: Expected `object`, got `int`", "line 1"]),
         ("", {}, {"db": "postgresql+asyncpg://u@h/d"}, ["of the kind postgresql+asyncpg"]),
         ("", {}, {"db": "mysql://u@h/d"}, ["of the kind mysql"]),
-        ("", {}, {"db": "postgresql://u@h:many/d"}, ["db: Port could not be cast"]),
+        ("", {}, {"db": "postgresql://u@h:many/d"}, ["db is no address", "%2F"]),
         ("", {}, {"worker": False}, ["worker is off", "SQLite file"]),
         ("", {"RUNWELL_LAPSE": "1s"}, {}, ["lapse: Expected `float` >= 2"]),
     ],
@@ -179,6 +180,12 @@ def test_a_bad_value_says_what_where_and_why(
     assert not missing, error.message
     assert error.message
     assert error.hint or "TOML" in error.message
+
+
+@pytest.mark.parametrize("rest", ["secret/x@h/d", "secret#@h/d", "\u2100secret@h/d", "[secret@h/d"])
+def test_an_address_that_cannot_be_understood_is_not_quoted(rest: str) -> None:
+    error = refusal({"db": f"postgresql://u:{rest}"})
+    assert "secret" not in "".join(traceback.format_exception(error))
 
 
 def test_agents_as_a_list_says_what_to_write_instead() -> None:

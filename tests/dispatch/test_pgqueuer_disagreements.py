@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from runwell import Context, agent
 from runwell.dispatch.pgqueuer.names import TABLE
 from runwell.domain.commands import Cancel, Claim, HandBack
+from runwell.domain.errors import StoreUnavailable
 from runwell.domain.run import Run, RunStatus
 from runwell.domain.worker import Heartbeat
 from runwell.wiring.grounds import FleetGround
@@ -227,3 +228,36 @@ async def test_a_process_that_lost_its_job_before_it_claimed_leaves_the_run_to_w
             run = await finish(taker, run.id)
             assert (run.status, run.attempt, run.tries) == (RunStatus.SUCCEEDED, 1, 0)
             assert "attempt.lost" not in await types(taker, run.id)
+
+
+async def test_a_claim_whose_answer_was_lost_burns_no_try(
+    fleet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database went down with it: until it is back nobody knows, and then it was not the worker."""
+    monkeypatch.setattr("runwell.dispatch.pgqueuer.dispatcher.REST", 0.01)
+    await without_upkeep(fleet)
+    async with a_fleet_machine(fleet, quick) as machine, a_fleet_machine(fleet, quick) as other:
+        await other.dispatcher.stop()
+        commit, get, left = machine.store.runs.commit, machine.store.runs.get, 0
+
+        async def in_doubt(change: Any, *given: Any, **named: Any) -> Run:
+            nonlocal left
+            run = await commit(change, *given, **named)
+            if change.command == "claim" and run.attempt == 1:
+                left = 3
+                raise StoreUnavailable("it was lost", "it may have been written")
+            return run
+
+        async def away(*given: Any) -> Run:
+            nonlocal left
+            if left > 0:
+                left -= 1
+                raise StoreUnavailable("it is away", "wait")
+            return await get(*given)
+
+        monkeypatch.setattr(machine.store.runs, "commit", in_doubt)
+        monkeypatch.setattr(machine.store.runs, "get", away)
+        run = (await add(other.store, other.clock.now(), agent="quick", max_attempts=1)).run
+        run = await finish(other, run.id)
+        assert (run.status, run.attempt, run.tries) == (RunStatus.SUCCEEDED, 2, 0)
+        assert (await history(fleet)).count("queued") == 2, "each attempt had one job, which was kept"

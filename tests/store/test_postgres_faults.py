@@ -12,7 +12,7 @@ from runwell.domain.run import RunStatus
 from runwell.ports.signals import SignalKind
 from runwell.ports.store import Store
 from runwell.store.postgres import Database, pool
-from tests.support.postgres import OURS, Way, a_postgres_store, a_session, a_way, kill, until
+from tests.support.postgres import LONG, OURS, Way, a_postgres_store, a_session, a_way, kill, until
 from tests.support.runs import (
     NOW,
     WORKER,
@@ -267,3 +267,32 @@ async def test_bad_values_are_no_fault_of_the_database(postgres: str) -> None:
             await add(store, NOW, priority=2**70)
         assert not isinstance(refused.value, StoreUnavailable)
         assert (await a_queued_run(store)).last_seq == 1
+
+
+async def test_undoing_waits_for_nobody_who_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "ROLL_BACK", 0.01)
+
+    class CutOff:
+        given_up = False
+
+        def is_closed(self) -> bool:
+            return False
+
+        async def execute(self, sql: str) -> None:
+            await asyncio.Event().wait()
+
+        def terminate(self) -> None:
+            self.given_up = True
+
+    connection = CutOff()
+    async with asyncio.timeout(LONG):
+        await pool._roll_back(connection)
+    assert connection.given_up
+
+
+@pytest.mark.parametrize("rest", ["secr/et@h/d", "secr#et@h/d", "secr?et@h/d", "x@h:secret/d"])
+async def test_an_address_that_cannot_be_understood_is_not_quoted(rest: str) -> None:
+    with pytest.raises(StoreUnavailable) as refused:
+        await Database.open(f"postgresql://u:{rest}")
+    assert "secr" not in f"{refused.value.message} {refused.value.hint}"
+    assert "et@" not in f"{refused.value.message} {refused.value.hint}"

@@ -1,6 +1,8 @@
 """A server without a worker: real store, real app. Runs are moved by hand, as a worker would."""
 
 import asyncio
+import os
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ from runwell.auth.keys import issue
 from runwell.auth.passwords import Passwords
 from runwell.auth.sessions import Accounts
 from runwell.callbacks.guard import AddressGuard
-from runwell.dialects.dialect import Options, Services
+from runwell.dialects.catalogue import DIALECTS
+from runwell.dialects.dialect import BuildDialect, Options, Services
 from runwell.dialects.native.dialect import build_native
 from runwell.domain.commands import Claim, Command, Fail, Pause, Record, Succeed
 from runwell.domain.events import Event, TextDelta
@@ -167,6 +170,16 @@ class House:
         return await self.succeed(await self.a_running_run(**fields))
 
 
+def _wanted() -> list[BuildDialect]:
+    """What is served where a test does not say: all dialects, but in the folder of one of them that one
+    beside the native one. Building an app takes longer than most tests of it."""
+    here = re.match(r"tests/dialects/(\w+)/", os.environ.get("PYTEST_CURRENT_TEST", ""))
+    if here is None:
+        return list(DIALECTS)
+    names = ("native", here[1])
+    return [build for build in DIALECTS if build.__module__.split(".")[2] in names]
+
+
 @asynccontextmanager
 async def a_house(
     folder: Path,
@@ -196,5 +209,5 @@ async def a_house(
             core, authenticator, closing, check_address, options or Options(), accounts=accounts
         )
         metrics = Metrics(closing, [transitions])
-        app = build_app(services, metrics=metrics, **settings)
+        app = build_app(services, metrics=metrics, **{"dialects": _wanted(), **settings})
         yield House(services, app, clock, signals, closing, authenticator)

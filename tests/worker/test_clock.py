@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 
 from runwell import agent
 from runwell.domain.instant import Instant
 from runwell.domain.run import Reason, RunStatus
-from runwell.store.postgres import Database
+from runwell.store.postgres import Database, clock
+from runwell.store.postgres.pool import Pool
 from tests.support.fleets import HOUR, a_fleet_machine, a_ground
 from tests.support.machines import finish, start, until
 from tests.support.postgres import a_session
@@ -82,6 +84,35 @@ async def test_between_two_settings_nobody_s_hand_moves_it(database: Database, w
     await clock.measure()
     assert abs(clock.now() - first) < MINUTE
     assert abs(clock.offset - wall.off) < MINUTE
+
+
+async def test_an_answer_that_took_long_moves_nothing_that_may_be_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elapsed = [0]
+    monkeypatch.setattr(clock, "_elapsed", lambda: elapsed[0])
+
+    class Slow:
+        """A way to the database on which the question takes `there`, and the answer `back`; in µs."""
+
+        there, back, ahead = 1, 1, HOUR
+
+        async def one(self, sql: str) -> tuple[Instant]:
+            elapsed[0] += self.there
+            at = elapsed[0] + self.ahead
+            elapsed[0] += self.back
+            return (at,)
+
+    way = Slow()
+    late = clock.DatabaseClock(cast(Pool, way))
+    await late.measure()
+    assert late.now() - elapsed[0] == HOUR
+    way.there, way.back = MINUTE, 0
+    await late.measure()
+    assert late.now() - elapsed[0] == HOUR
+    way.ahead = 2 * HOUR
+    await late.measure()
+    assert abs(late.now() - elapsed[0] - 2 * HOUR) <= MINUTE // 2, "that it is wrong is certain now"
 
 
 async def test_delays_and_timeouts_are_over_when_the_database_says_so(fleet: str, wall: Wall) -> None:

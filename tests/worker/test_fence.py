@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,6 +145,31 @@ async def test_a_claim_that_nobody_here_knows_of_is_handed_back(fleet: str, zomb
         await machine.worker.check()
         run = await machine.store.runs.get(run.id)
         assert (run.status, run.tries) == (RunStatus.QUEUED, 0)
+
+
+@pytest.mark.sqlite
+async def test_an_attempt_that_was_claimed_while_the_process_came_to_be_fenced_does_not_begin(
+    tmp_path: Path,
+) -> None:
+    begun: list[int] = []
+
+    @agent
+    async def counts(ctx: Context) -> None:
+        begun.append(ctx.run.attempt)
+
+    async with a_machine(tmp_path / "runs.db", counts) as machine:
+        commit = machine.store.runs.commit
+
+        async def fenced(change: Any, *given: Any, **named: Any) -> Run:
+            if change.command == "claim" and change.run.attempt == 1:
+                machine.worker.fence()
+            elif change.command == "hand_back":
+                machine.worker.unfence()
+            return await commit(change, *given, **named)
+
+        machine.store.runs.commit = fenced  # type: ignore[method-assign]
+        run = await finish(machine, (await start(machine, "counts")).id)
+        assert (run.attempt, run.tries, begun) == (2, 0, [2])
 
 
 @pytest.mark.sqlite

@@ -50,13 +50,14 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class BulkResult(msgspec.Struct, frozen=True):
-    """`matched` runs were looked at, `done` to so many; `more` fit the filter too. After a dry run nothing is
-    done, and all that are not `refused` would be."""
+    """`matched` runs were looked at, `done` to so many; `more` fit the filter too, from `next_cursor` on.
+    After a dry run nothing is done, and all that are not `refused` would be."""
 
     matched: int
     done: int
     refused: tuple[Refusal, ...] = ()
     more: bool = False
+    next_cursor: str | None = None
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):

@@ -199,7 +199,7 @@ class AsyncRuns:
         dry_run: bool = False,
     ) -> BulkResult:
         """Cancel or retry the runs with these `ids`, or the newest 1,000 that are like `filter`, which has
-        the names of `list`.
+        the names of `list`; its `cursor` goes on after a result that said `more`.
 
         A retry is not repeated once it may have been sent: each call makes runs.
         """

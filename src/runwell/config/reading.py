@@ -90,8 +90,13 @@ def _check_database(settings: Settings) -> None:
         )
     try:
         urlsplit(settings.db).port  # noqa: B018 - reading it is the check
-    except ValueError as error:
-        raise BadSetting(f"db: {error}", "Give postgresql://user:password@host:port/name.") from error
+    except ValueError:
+        # Its words, and the cause of this error, would quote what may be a part of the password.
+        raise BadSetting(
+            "db is no address of a database, or its port is no number",
+            "Give postgresql://user:password@host:port/name; in a password write %2F for /, %23 for #, "
+            "%3F for ?, %40 for @ and %25 for %.",
+        ) from None
 
 
 def _of_file(given: str | None) -> dict[str, Found]:

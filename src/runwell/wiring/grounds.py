@@ -58,8 +58,9 @@ class Ground(Protocol):
         """What must be mended from time to time, by one of all processes."""
         ...
 
-    def dispatcher(self, store: Store, specs: Sequence[AgentSpec]) -> Dispatcher:
-        """Who gives out runs of these agents, once it is started. `store` may be a wrapper of ours."""
+    def dispatcher(self, store: Store, specs: Sequence[AgentSpec], worker: str) -> Dispatcher:
+        """Who gives out runs of these agents to this worker, once it is started. `store` may be a wrapper of
+        ours."""
         ...
 
     async def take_over(self) -> None:
@@ -83,7 +84,7 @@ class LocalGround:
         self.clock = clock
         self._places = places
 
-    def dispatcher(self, store: Store, specs: Sequence[AgentSpec]) -> Dispatcher:
+    def dispatcher(self, store: Store, specs: Sequence[AgentSpec], worker: str) -> Dispatcher:
         return LocalDispatcher(store, self.clock, self._places)
 
     async def take_over(self) -> None:
@@ -129,13 +130,13 @@ class FleetGround:
             self.store, self.clock, JobTable(self._shared), self.store.reoffer, settings.lapse
         )
 
-    def dispatcher(self, store: Store, specs: Sequence[AgentSpec]) -> Dispatcher:
+    def dispatcher(self, store: Store, specs: Sequence[AgentSpec], worker: str) -> Dispatcher:
         from runwell.dispatch.pgqueuer import PgQueuerDispatcher
 
         return PgQueuerDispatcher(
             store,
             self._shared,
-            lambda run: rescue(store, self.clock, run),
+            lambda run: rescue(store, self.clock, run, by=worker),
             places=self._settings.concurrency,
             lapse=self._settings.lapse,
             limits={spec.name: spec.concurrency for spec in specs},

@@ -67,7 +67,7 @@ class Machine:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.loops = AgentLoops()
         self.worker = self._worker(settings)
-        self.dispatcher = ground.dispatcher(self.store, self._own)
+        self.dispatcher = ground.dispatcher(self.store, self._own, self.name)
         self._about = self._introduction(settings)
         self._beats = Beating(
             self.store,

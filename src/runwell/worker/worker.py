@@ -138,7 +138,7 @@ class Worker:
             # Lapsed elsewhere while this process was not heard, and come back before that one noticed.
             earlier.end(Ending.SUPERSEDED)
         self._attempts[run.id] = attempt
-        if self._stopping:
+        if self._stopping or self._fenced:  # it became so while the claim was on its way
             attempt.end(Ending.SHUT_DOWN)
         elif run.cancel_requested_at is not None:
             attempt.end(Ending.CANCELLED)

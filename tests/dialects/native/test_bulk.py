@@ -33,7 +33,8 @@ async def test_runs_are_cancelled_by_id_and_the_refused_say_why(house: House):
     for dry_run in (True, False):
         told = await bulk(house, action="cancel", ids=[*ids, NOBODYS], dry_run=dry_run)
         told["refused"].sort(key=lambda each: [*ids, NOBODYS].index(each["id"]))
-        assert told == {"matched": 6, "done": 0 if dry_run else 3, "refused": refused, "more": False}
+        assert told.pop("more") is False and told.pop("next_cursor") is None
+        assert told == {"matched": 6, "done": 0 if dry_run else 3, "refused": refused}
         assert (await status_of(house, queued) is RunStatus.CANCELLED) is not dry_run
     assert await status_of(house, waiting) is RunStatus.CANCELLED
     assert (await house.store.runs.get(running.id)).cancel_requested_at is not None
@@ -72,13 +73,25 @@ async def test_no_more_than_a_thousand_at_once(house: House, monkeypatch: pytest
     assert (many.status, many.json["path"]) == (422, "$.ids")
 
 
+async def test_a_retry_goes_on_where_the_last_one_ended(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("runwell.engine.bulk.MOST", 3)
+    monkeypatch.setattr("runwell.engine.bulk.READ", 2)
+    failed = [await house.fail(await house.a_running_run()) for _ in range(5)]
+    first = await bulk(house, action="retry", filter={})
+    assert (first["done"], first["more"]) == (3, True)
+    rest = await bulk(house, action="retry", filter={"cursor": first["next_cursor"]})
+    assert (rest["done"], rest["more"], rest["next_cursor"]) == (2, False, None)
+    made = (await house.client.get("/runs?status=queued")).json["runs"]
+    assert sorted(run["retry_of"] for run in made) == sorted(f"run_{run.id}" for run in failed)
+
+
 @pytest.mark.parametrize(
     "body",
     [
         {}, {"action": "cancel"}, {"action": "delete", "ids": []}, {"action": "cancel", "ids": ["x"]},
         {"action": "cancel", "ids": [], "filter": {}}, {"action": "cancel", "filter": {"owner": "ann"}},
         {"action": "cancel", "filter": {"since": "today"}}, {"action": "cancel", "filter": {"status": ["x"]}},
-        {"action": "cancel", "filter": {"text": "x" * 201}},
+        {"action": "cancel", "filter": {"text": "x" * 201}}, {"action": "cancel", "filter": {"cursor": "x"}},
     ],
 )  # fmt: skip
 async def test_a_wrong_request_changes_nothing(house: House, body: dict):

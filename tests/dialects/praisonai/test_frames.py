@@ -218,3 +218,10 @@ def test_nothing_is_said_twice_in_a_row(life):
         said = [each["data"] for each in told if each.get("event") == kind]
         assert said
         assert all(one != other for one, other in itertools.pairwise(said))
+
+
+def test_a_step_without_a_name_says_nothing_new():
+    nameless = Record(events=(ProgressNoted(progress=Progress(None, "")),))
+    log, _ = lived([Claim(worker="w"), nameless])
+    told = read(JobFrames(ID, "9").write_page(log))
+    assert [each["event"] for each in told] == ["status", "progress", "status"]

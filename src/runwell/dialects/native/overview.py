@@ -8,7 +8,7 @@ from msgspec import Meta
 from msgspec.json import Decoder
 
 from runwell.dialects.native.bodies import RunId, Seconds, Time
-from runwell.dialects.native.requests import AnyId, Date, run_filter
+from runwell.dialects.native.requests import AnyId, Date, cursor_of, read_cursor, run_filter
 from runwell.domain import ids, user, worker
 from runwell.domain.errors import InvalidInput
 from runwell.domain.instant import Instant, to_iso
@@ -133,17 +133,19 @@ class Refusal(msgspec.Struct, frozen=True):
 
 class BulkResult(msgspec.Struct, frozen=True):
     """`matched` runs were looked at, `done` to so many, and the others are `refused`. After a dry run nothing
-    is done, and all that are not refused would be. `more`: the filter fits others too, ask again."""
+    is done, and all that are not refused would be. `more`: the filter fits older ones too, from
+    `next_cursor` on."""
 
     matched: Count
     done: Count
     refused: list[Refusal]
     more: bool
+    next_cursor: str | None
 
 
 class BulkFilter(msgspec.Struct, forbid_unknown_fields=True):
     """As the parameters of GET /runs. Without a `status`: live runs for a cancel, failed and cancelled ones
-    for a retry."""
+    for a retry. `cursor` goes on after an answer that said `more`: without it a retry would find the same."""
 
     status: list[RunStatus] = []
     agent: str | None = None
@@ -151,6 +153,7 @@ class BulkFilter(msgspec.Struct, forbid_unknown_fields=True):
     text: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
     since: Date | None = None
     until: Date | None = None
+    cursor: str | None = None
 
 
 class BulkRuns(msgspec.Struct, forbid_unknown_fields=True):
@@ -167,8 +170,14 @@ class BulkRuns(msgspec.Struct, forbid_unknown_fields=True):
         if self.ids is not None and self.filter is None:
             return [ids.parse_id(each) for each in self.ids]
         if self.filter is not None and self.ids is None:
-            return run_filter("$.filter.", **msgspec.structs.asdict(self.filter))
+            given = msgspec.structs.asdict(self.filter)
+            del given["cursor"]
+            return run_filter("$.filter.", **given)
         raise InvalidInput("$", "needs `ids` or `filter`, one of them")
+
+    def before(self) -> str | None:
+        """The id of the run that the filter goes on after. Raises `InvalidInput`."""
+        return None if self.filter is None else read_cursor(self.filter.cursor, "$.filter.cursor")
 
 
 BODIES = (
@@ -240,7 +249,8 @@ def shown_session(session: user.Session) -> UserSession:
 
 def bulk_result(outcome: bulk.Outcome) -> BulkResult:
     refused = [Refusal(ids.spell("run", each.run_id), each.code, each.reason) for each in outcome.refused]
-    return BulkResult(outcome.matched, outcome.done, refused, outcome.more)
+    following = None if outcome.last is None else cursor_of(outcome.last)
+    return BulkResult(outcome.matched, outcome.done, refused, following is not None, following)
 
 
 def _time(instant: Instant | None) -> str | None:

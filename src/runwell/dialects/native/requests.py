@@ -327,7 +327,7 @@ def cursor_of(id: str) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode([1, id])).rstrip(b"=").decode()
 
 
-def read_cursor(cursor: str | None) -> str | None:
+def read_cursor(cursor: str | None, path: str = "query.cursor") -> str | None:
     """The id a cursor goes on after. Raises `InvalidInput` for what this server never gave out."""
     if cursor is None:
         return None
@@ -336,7 +336,7 @@ def read_cursor(cursor: str | None) -> str | None:
         _, id = _CURSOR.decode(base64.b64decode(cursor + "==", b"-_"))
         return parse_id(id)
     except (ValueError, InvalidId) as error:
-        raise InvalidInput("query.cursor", "is no cursor of this server", "Take `next_cursor`.") from error
+        raise InvalidInput(path, "is no cursor of this server", "Take `next_cursor`.") from error
 
 
 _CURSOR = Decoder(tuple[Literal[1], str])

@@ -187,7 +187,7 @@ class JobFrames(FrameWriter):
 
     def _progress(self, step: str | None) -> list[bytes]:
         """A frame if it is a change."""
-        progress = self._percentage, step
+        progress = self._percentage, step or ""
         if progress == self._shown:
             return []
         self._shown = progress

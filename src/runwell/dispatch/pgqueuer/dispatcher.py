@@ -41,7 +41,8 @@ REST, LONGEST_REST = 0.25, 5.0
 RESTART = 1.0
 
 Lost = Callable[[Run], Awaitable[object]]
-"""The worker that had this run is gone: lapse it. Raises `Unavailable`."""
+"""Nobody works on this run, which says that it is running: lapse it, or hand it back where it is this process
+that has claimed it. Raises `Unavailable`."""
 
 
 class PgQueuerDispatcher:
@@ -148,18 +149,27 @@ class PgQueuerDispatcher:
             await self._judge(job, attempt, queries)
 
     async def _judge(self, job: Job, attempt: Attempt, queries: PatientQueries) -> None:
-        """Why could it not be claimed?"""
+        """Why could it not be claimed? Kept until that is known: put back unjudged, a job whose claim was
+        written although its answer was lost would be another's, who finds a run whose worker is gone."""
         rest = timedelta(seconds=min(REST * 2 ** min(job.attempts, 10), LONGEST_REST))
-        try:
-            run = await self._store.runs.get(attempt.run_id)
-            if run.status is RunStatus.RUNNING and run.attempt == attempt.number:
-                # Claimed with this job. If it is ours, by a process whose heart had stopped; if not, ours
-                # had, and whoever has the job now is at work.
-                if await queries.holds(job):
-                    await self._lost(run)
-            elif run.status is RunStatus.QUEUED and run.attempt + 1 == attempt.number:
-                raise RetryRequested(rest, "it may not start yet, or not here")
-        except RunNotFound:
-            return
-        except Unavailable as error:
-            raise RetryRequested(rest, "the database is away") from error
+        while True:
+            try:
+                if await self._still_waits(job, attempt, queries):
+                    raise RetryRequested(rest, "it may not start yet, or not here")
+                return
+            except RunNotFound:
+                return
+            except Unavailable as error:
+                if self._stopping:
+                    raise RetryRequested(rest, "the database is away") from error
+                await asyncio.sleep(REST)
+
+    async def _still_waits(self, job: Job, attempt: Attempt, queries: PatientQueries) -> bool:
+        """Whether the attempt is to come. Raises `RunNotFound`, `Unavailable`."""
+        run = await self._store.runs.get(attempt.run_id)
+        if run.status is RunStatus.RUNNING and run.attempt == attempt.number:
+            # Claimed with this job. If it is ours, by a process whose heart had stopped; if not, ours
+            # had, and whoever has the job now is at work.
+            if await queries.holds(job):
+                await self._lost(run)
+        return run.status is RunStatus.QUEUED and run.attempt + 1 == attempt.number

@@ -17,6 +17,10 @@ _CHANGED = TableChangedEvent(
 ).model_dump_json()
 
 
+_LOOK = '"table_changed_event"'
+"""In a payload that says no more than that the table is to be looked at."""
+
+
 class Connections(Protocol):
     """The store's connections. Faults of the way raise `Unavailable`."""
 
@@ -35,6 +39,7 @@ class StoreDriver(Driver):
         self._shutdown = asyncio.Event()
         self._tasks = TaskManager()
         self._heard: NotifyCallback | None = None
+        self._told = False
 
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
         try:
@@ -61,9 +66,20 @@ class StoreDriver(Driver):
         """Let PgQueuer look at its table, as a notification would."""
         self._pass_on(_CHANGED)
 
+    def looked(self) -> None:
+        """A look begins: what is said from now on asks for another one."""
+        self._told = False
+
     def _pass_on(self, payload: str) -> None:
-        if self._heard is not None:
-            self._heard(payload)
+        if self._heard is None:
+            return
+        if _LOOK in payload:
+            # PgQueuer keeps all that it is told, and looks once for each: where others change the table
+            # faster than that, they would become more and more.
+            if self._told:
+                return
+            self._told = True
+        self._heard(payload)
 
     @property
     def shutdown(self) -> asyncio.Event:

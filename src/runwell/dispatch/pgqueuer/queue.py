@@ -22,6 +22,7 @@ from pgqueuer.domain.types import JOB_STATUS, JobId, QueueEntrypoint, QueueManag
 from pgqueuer.ports.driver import Driver
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
+from runwell.dispatch.pgqueuer.driver import StoreDriver
 from runwell.dispatch.pgqueuer.names import TABLE, settings
 from runwell.domain.errors import Unavailable
 
@@ -45,18 +46,23 @@ def _builders() -> tuple[QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedu
     return QueryBuilderEnvironment(names), QueryQueueBuilder(names), QuerySchedulerBuilder(names)
 
 
+class _NoRoom(Exception):
+    """Nothing was asked of the database."""
+
+
 class PatientQueries(Queries):
     """Of one queue manager. `room()` says how many jobs may be taken now, and of which entrypoints; when
     `stopping()`, nothing is waited for. `lapse`: after how long without a heartbeat a job is taken over."""
 
     def __init__(
         self,
-        driver: Driver,
+        driver: StoreDriver,
         room: Callable[[], tuple[int, frozenset[str]]],
         stopping: Callable[[], bool],
         lapse: timedelta,
     ) -> None:
         super().__init__(driver, *_builders())
+        self._way = driver
         self._room = room
         self._stopping = stopping
         self._lapse = lapse
@@ -72,11 +78,12 @@ class PatientQueries(Queries):
         heartbeat_timeout: timedelta,
     ) -> list[Job]:
         async def take() -> list[Job]:
+            self._way.looked()
             # Looked at again on every try: the worker may have stopped while the database was away.
             free, open_to = self._room()
             wanted = {name: limit for name, limit in entrypoints.items() if name in open_to}
             if free <= 0 or not wanted:
-                return []
+                raise _NoRoom
             return await super(PatientQueries, self).dequeue(
                 min(batch_size, free), wanted, queue_manager_id, global_concurrency_limit, self._silence()
             )
@@ -124,6 +131,8 @@ class PatientQueries(Queries):
             await super().update_heartbeat(job_ids)
         except Unavailable as error:
             LOG.debug("the hearts of %d jobs were not heard: %s", len(job_ids), error)
+            # Those of others neither; and a process that is full asks for nothing else.
+            self._away = True
 
     async def holds(self, job: Job) -> bool:
         """Whether the job is still that of the manager that has taken it. Raises `Unavailable`."""
@@ -143,6 +152,8 @@ class PatientQueries(Queries):
         while True:
             try:
                 answer = await ask()
+            except _NoRoom:
+                return otherwise  # which does not say that the database is back
             except Unavailable as error:
                 if self._stopping():
                     return otherwise

@@ -24,11 +24,16 @@ class DatabaseClock:
         return self._zero + _elapsed()
 
     async def measure(self) -> None:
-        """Set it by the database. Half of what the question took is added. Raises `StoreUnavailable`."""
+        """Set it by the database, if what it says cannot be: it was read at some moment between question and
+        answer, so one that took long says little, and moves nothing that may be right.
+
+        Raises `StoreUnavailable`.
+        """
         before = _elapsed()
         (there,) = await self._pool.one(_NOW) or (0,)
         after = _elapsed()
-        self._zero = int(there) - (before + after) // 2
+        if not before <= int(there) - self._zero <= after:
+            self._zero = int(there) - (before + after) // 2
         self.offset = time.time_ns() // 1_000 - self.now()
 
 

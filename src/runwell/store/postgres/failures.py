@@ -89,6 +89,13 @@ def unavailable(error: BaseException) -> StoreUnavailable:
     for kind, cause, hint in _HINTS:
         if isinstance(error, kind):
             return StoreUnavailable(f"The database failed: {cause} ({_said(error)})", hint)
+    if isinstance(error, ValueError):
+        # Of the address. Plain ones quote what may be a part of the password.
+        said = f": {error}" if isinstance(error, asyncpg.ClientConfigurationError) else ""
+        return StoreUnavailable(
+            f"The address of the database cannot be understood{said}",
+            "RUNWELL_DB must be postgresql://user:password@host:port/name.",
+        )
     if isinstance(error, asyncpg.InterfaceError):
         return StoreUnavailable("The database failed: the connection was closed", "Ask again.")
     return StoreUnavailable(f"The database failed: {_said(error)}", "See the server's log.")

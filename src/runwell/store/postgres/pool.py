@@ -23,6 +23,8 @@ TRIES = 4
 DOUBT = 15.0
 """Seconds in which the fate of a commit without an answer must be found out."""
 _LOOK_AGAIN = 0.2
+ROLL_BACK = 2.0
+"""Seconds that undoing may take; what a caller gave up may be waiting for a server that nobody reaches."""
 
 UNSPEAKABLE = asyncpg.CharacterNotInRepertoireError
 """A text with a NUL in it. Nothing of ours is called so, for the JSON gate lets none in: who looks for it
@@ -256,7 +258,8 @@ async def _roll_back(connection: Any) -> None:
     if connection.is_closed():
         return
     try:
-        await connection.execute("ROLLBACK")
+        async with asyncio.timeout(ROLL_BACK):
+            await connection.execute("ROLLBACK")
     except Exception as error:
         if not is_failure(error):
             raise

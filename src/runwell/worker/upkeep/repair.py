@@ -74,10 +74,17 @@ class Repairs:
         return now - self._since >= self._lapse
 
     async def offer_again(self) -> int:
-        """Queued runs without a job; how many got one."""
-        now = self._clock.now()
-        found = await self._jobs.unoffered(now)
-        offered = await self._reoffer(found, now) if found else 0
+        """Queued runs without a job, batch after batch for a lapse at most; how many got one.
+
+        A database that was filled by `runwell copy` may have very many. What is left then comes in the next
+        turn, after those whose worker is gone.
+        """
+        offered, end = 0, asyncio.get_running_loop().time() + self._lapse
+        while found := await self._jobs.unoffered(now := self._clock.now()):
+            got = await self._reoffer(found, now)
+            offered += got
+            if not got or asyncio.get_running_loop().time() > end:
+                break
         if offered:
             LOG.warning("%d queued runs had no job, and have one now", offered)
         return offered

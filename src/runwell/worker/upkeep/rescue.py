@@ -7,7 +7,7 @@ its heartbeat has stopped, or there is none.
 
 import logging
 
-from runwell.domain.commands import Lapse
+from runwell.domain.commands import HandBack, Lapse
 from runwell.domain.errors import AttemptSuperseded, IllegalTransition, RunNotFound, StaleRun
 from runwell.domain.lifecycle import decide
 from runwell.domain.run import Run
@@ -25,8 +25,11 @@ async def rescue_all(store: Store, clock: Clock) -> list[Run]:
     return rescued
 
 
-async def rescue(store: Store, clock: Clock, run: Run) -> Run | None:
+async def rescue(store: Store, clock: Clock, run: Run, *, by: str | None = None) -> Run | None:
     """Lapse a `running` run: queued again, failed after its last try, or cancelled as promised.
+
+    `by`: the worker who asks. What stands under its own name was claimed by a commit whose answer was lost:
+    it has not begun, so it is handed back, and no try is burnt.
 
     None when it moved by itself: it was not lost. Raises `Unavailable`.
     """
@@ -34,6 +37,7 @@ async def rescue(store: Store, clock: Clock, run: Run) -> Run | None:
     now = clock.now()
     seen_at = last[0].at if last else now
     try:
-        return await store.runs.commit(decide(run, Lapse(seen_at=seen_at), now), now)
+        command = HandBack() if by is not None and run.worker == by else Lapse(seen_at=seen_at)
+        return await store.runs.commit(decide(run, command, now), now)
     except (StaleRun, AttemptSuperseded, IllegalTransition, RunNotFound):
         return None

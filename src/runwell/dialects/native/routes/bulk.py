@@ -19,7 +19,13 @@ async def bulk_runs(request: Request, caller: WritesRuns) -> Response:
     native = native_of(request)
     wanted = requests.parse(await request.body(), overview.BULK_RUNS)
     outcome = await bulk(
-        native.core, caller.owner, wanted.action, wanted.which(), dry_run=wanted.dry_run, by=caller.owner
+        native.core,
+        caller.owner,
+        wanted.action,
+        wanted.which(),
+        dry_run=wanted.dry_run,
+        by=caller.owner,
+        before=wanted.before(),
     )
     return as_response(native.render.json(200, overview.bulk_result(outcome)))
 

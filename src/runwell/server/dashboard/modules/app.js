@@ -26,6 +26,11 @@ const VIEWS = [
   [/^\/ui\/users$/, "Users", users],
 ];
 
+// Whoever leaves a view does not want to hear that what it was asking for was given up.
+addEventListener("unhandledrejection", (event) => {
+  if (event.reason?.name === "AbortError") event.preventDefault();
+});
+
 const seed = JSON.parse(document.getElementById("seed").textContent);
 setNow(seed.now);
 const main = document.getElementById("main");
