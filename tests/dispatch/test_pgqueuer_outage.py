@@ -42,7 +42,7 @@ class Database:
             raise StoreUnavailable("it is away", "wait")
         raise AssertionError(sql)
 
-    async def listen(self, channel: str, heard: object) -> None:
+    async def listen(self, channel: str, heard: Callable[[str], None]) -> None:
         raise AssertionError(channel)
 
 

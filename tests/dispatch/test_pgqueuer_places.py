@@ -8,12 +8,10 @@ import pytest
 from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
-from pgqueuer.domain.models import Job
 
 from runwell import Context, agent
 from runwell.dispatch.pgqueuer import PgQueuerDispatcher
 from runwell.dispatch.pgqueuer.names import TABLE
-from runwell.dispatch.pgqueuer.queue import PatientQueries
 from runwell.domain.errors import Unavailable
 from runwell.domain.run import RunStatus
 from tests.support.asgi import soon
@@ -129,22 +127,22 @@ async def test_a_job_that_cannot_be_judged_is_kept_until_the_database_is_back(
     began, go_on, missed = asyncio.Event(), asyncio.Event(), asyncio.Event()
     await without_upkeep(fleet)
     async with a_way(fleet) as way, a_fleet_machine(way.url, quick) as machine:
-        claim, holds = machine.worker._claim, PatientQueries.holds
+        claim, judges = machine.worker._claim, PgQueuerDispatcher._still_waits
 
         async def claims_late(*given: Any) -> Any:
             began.set()
             await go_on.wait()
             return await claim(*given)
 
-        async def asks(self: PatientQueries, job: Job) -> bool:
+        async def asks(self: PgQueuerDispatcher, *given: Any) -> bool:
             try:
-                return await holds(self, job)
+                return await judges(self, *given)
             except Unavailable:
                 missed.set()
                 raise
 
         monkeypatch.setattr(machine.worker, "_claim", claims_late)
-        monkeypatch.setattr(PatientQueries, "holds", asks)
+        monkeypatch.setattr(PgQueuerDispatcher, "_still_waits", asks)
         run = await start(machine, "quick")
         await began.wait()
         way.cut()

@@ -167,9 +167,9 @@ class PgQueuerDispatcher:
     async def _still_waits(self, job: Job, attempt: Attempt, queries: PatientQueries) -> bool:
         """Whether the attempt is to come. Raises `RunNotFound`, `Unavailable`."""
         run = await self._store.runs.get(attempt.run_id)
-        if run.status is RunStatus.RUNNING and run.attempt == attempt.number:
-            # Claimed with this job. If it is ours, by a process whose heart had stopped; if not, ours
-            # had, and whoever has the job now is at work.
-            if await queries.holds(job):
-                await self._lost(run)
+        claimed = run.status is RunStatus.RUNNING and run.attempt == attempt.number
+        # Claimed with this job: if it is ours, by a process whose heart had stopped, or by this one, which
+        # does not know; if not, ours had, and whoever has the job now is at work.
+        if claimed and await queries.holds(job):
+            await self._lost(run)
         return run.status is RunStatus.QUEUED and run.attempt + 1 == attempt.number

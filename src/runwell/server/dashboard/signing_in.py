@@ -77,7 +77,10 @@ async def _fields(call: Call) -> dict[str, str]:
     body = await call.body()
     if len(body) > LARGEST:
         raise TooLarge(f"The form has more than {LARGEST} bytes", "Send its fields alone.")
-    pairs = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    try:
+        pairs = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+    except ValueError as error:
+        raise TooLarge("The form has more than 20 fields", "Send its fields alone.") from error
     return {name: values[0] for name, values in pairs.items()}
 
 

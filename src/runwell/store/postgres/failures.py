@@ -93,7 +93,7 @@ def unavailable(error: BaseException) -> StoreUnavailable:
         # Of the address. Plain ones quote what may be a part of the password.
         said = f": {error}" if isinstance(error, asyncpg.ClientConfigurationError) else ""
         return StoreUnavailable(
-            f"The address of the database cannot be understood{said}",
+            f"The address of the database, or the port in it, cannot be understood{said}",
             "RUNWELL_DB must be postgresql://user:password@host:port/name.",
         )
     if isinstance(error, asyncpg.InterfaceError):

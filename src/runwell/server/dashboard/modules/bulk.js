@@ -47,6 +47,11 @@ export function selection(context, query, changed) {
     /** The runs that are listed now. */
     offer(runs) {
       shown.runs = runs;
+      if (boxes.size > runs.length) {
+        // What is not listed any more has no box; it stays selected, and counted.
+        const listed = new Set(runs.map((run) => run.id));
+        for (const id of boxes.keys()) if (!listed.has(id)) boxes.delete(id);
+      }
       if (ids.size) draw();
     },
     box(run, own) {

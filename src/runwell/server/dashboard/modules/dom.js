@@ -16,8 +16,11 @@ export function h(tag, props, ...children) {
   return element;
 }
 
+const MARKUP = /HTML$|^srcdoc$/;
+
 function set(element, key, value) {
   if (value === undefined || value === null) return;
+  if (MARKUP.test(key)) throw new TypeError(`${key} is no way to make an element`);
   if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
   else if (key === "class") element.classList.add(...String(value).split(" ").filter(Boolean));
   else if (key === "data") Object.assign(element.dataset, value);

@@ -11,11 +11,14 @@ const RULES = {
   ],
   ALLOWED_ATTR: ["href", "title", "src", "alt", "align", "type", "checked", "disabled", "start"],
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/(?:png|gif|jpeg|webp);base64,)/i,
+  ADD_URI_SAFE_ATTR: ["align", "type", "checked", "disabled", "start"],
   ALLOW_DATA_ATTR: false,
   RETURN_TRUSTED_TYPE: Boolean(globalThis.trustedTypes),
 };
 const PICTURE = /^data:image\/(?:png|gif|jpeg|webp);base64,/i;
-const LARGEST = 400_000;
+const LARGEST = 100_000;
+// Reading one paragraph takes a time that grows with the square of its length, for some texts.
+const LONGEST = 10_000;
 
 /** Before the first `markdown`: views without it need not wait for it. */
 export async function loadMarkdown() {
@@ -64,9 +67,15 @@ function tame(node) {
 /** An element with the text as Markdown; as it is when it is too long to be read as such. */
 export function markdown(text, level = 4) {
   loaded.level = level;
-  if (text.length > LARGEST) return h("div.prose", h("pre", { tabIndex: 0 }, text));
+  const plain = () => h("div.prose", h("pre", { tabIndex: 0 }, text));
+  if (text.length > LARGEST || text.split("\n").some((line) => line.length > LONGEST)) return plain();
   const element = h("div.prose");
-  element.innerHTML = loaded.cleaner.sanitize(loaded.reader.parse(text), RULES);
+  try {
+    element.innerHTML = loaded.cleaner.sanitize(loaded.reader.parse(text), RULES);
+  } catch {
+    // Nested deeper than the reader can follow: what an agent says must not take the page away.
+    return plain();
+  }
   return element;
 }
 

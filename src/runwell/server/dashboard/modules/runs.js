@@ -14,9 +14,9 @@ const CALM = 1_000;
 
 export async function show(main, context) {
   const query = wanted(location.search);
-  const list = { runs: [], next: null, changed: 0 };
+  const list = { runs: [], next: null, changed: 0, wanted: ROWS };
   const body = h("tbody");
-  const more = h("button", { type: "button", hidden: true, onclick: () => older(query, list, draw, more) }, "Show older runs");
+  const more = h("button", { type: "button", hidden: true, onclick: () => older(list, refresh, more) }, "Show older runs");
   const empty = h("div.empty", { hidden: true });
   const live = h("span.live", { title: "New runs and changes appear by themselves" }, "live");
   const picked = selection(context, query, () => refresh());
@@ -28,8 +28,16 @@ export async function show(main, context) {
     if (!empty.hidden && !empty.firstChild) nothing(empty, query);
   };
   const refresh = async () => {
-    const limit = Math.min(Math.max(list.runs.length, ROWS), MOST);
-    merge(list, await get(`/runs?${params(query, limit)}`, { signal: context.signal }), limit);
+    // All that is shown is asked for again, page by page: what is further down changes too.
+    const runs = [];
+    let next = null;
+    do {
+      const limit = Math.min(list.wanted - runs.length, MOST);
+      const page = await get(`/runs?${params(query, limit, next)}`, { signal: context.signal });
+      runs.push(...page.runs);
+      next = page.next_cursor;
+    } while (next && runs.length < list.wanted);
+    take(list, runs, next);
     draw();
   };
   const statistics = overview(context, query);
@@ -38,7 +46,7 @@ export async function show(main, context) {
     statistics.element, filters(query, context), picked.bar,
     table(body, picked), empty, more));
   if (context.first?.runs) {
-    merge(list, context.first, ROWS);
+    take(list, context.first.runs, context.first.next_cursor);
     draw();
   } else if (context.first) {
     throw new Problem(context.first.status, context.first.code, context.first.detail, context.first.hint);
@@ -67,30 +75,23 @@ function params(query, limit, cursor) {
   return asked;
 }
 
-/** The newest page over what is shown already. */
-function merge(list, page, limit) {
+/** The runs that are shown from now on, and where the older ones begin. */
+function take(list, runs, next) {
   const shown = new Map(list.runs.map((run) => [run.id, run]));
-  for (const run of page.runs) {
+  for (const run of runs) {
     const known = shown.get(run.id);
     if (!known || JSON.stringify(known) !== JSON.stringify(run)) list.changed++;
   }
-  const last = page.runs.at(-1)?.id;
-  const fresh = new Set(page.runs.map((run) => run.id));
-  // Ids begin with their time: what is older than the page was fetched by "Show older runs".
-  const older = page.next_cursor ? list.runs.filter((run) => run.id < last && !fresh.has(run.id)) : [];
-  if (list.runs.length - older.length > page.runs.length && page.runs.length < limit) list.changed++;
-  list.runs = [...page.runs, ...older];
-  if (!older.length) list.next = page.next_cursor;
+  if (runs.length < list.runs.length) list.changed++;
+  list.runs = runs;
+  list.next = next;
 }
 
-async function older(query, list, draw, button) {
+async function older(list, refresh, button) {
   button.disabled = true;
+  list.wanted += ROWS;
   try {
-    const page = await get(`/runs?${params(query, ROWS, list.next)}`);
-    const known = new Set(list.runs.map((run) => run.id));
-    list.runs.push(...page.runs.filter((run) => !known.has(run.id)));
-    list.next = page.next_cursor;
-    draw();
+    await refresh();
   } finally {
     button.disabled = false;
   }

@@ -7,7 +7,12 @@ const isObject = (value) => value !== null && typeof value === "object" && !Arra
 /** `{ element, read() }`: `read` gives the value, or throws an `Error` that says what is wrong where. */
 export function schemaForm(schema, { label = "Input", initial } = {}) {
   const root = isObject(schema) ? schema : {};
-  return part(resolve(root, root), root, { label, initial, required: true, depth: 0 });
+  try {
+    return part(resolve(root, root), root, { label, initial, required: true, depth: 0 });
+  } catch {
+    // A schema that is none: the input is edited as JSON, and the server says what it thinks of it.
+    return anything({}, { label, given: initial, required: true });
+  }
 }
 
 /** Follow references inside the schema, and take the one case of an optional type. */
@@ -30,7 +35,7 @@ const without = (value, ...names) => Object.fromEntries(Object.entries(value).fi
 
 function part(schema, root, { label, initial, required, depth }) {
   const given = initial !== undefined ? initial : schema.default;
-  const named = { label: (schema.title ?? label) + (required ? "" : " (optional)"), hint: schema.description, given, required };
+  const named = { label: (typeof schema.title === "string" ? schema.title : label) + (required ? "" : " (optional)"), hint: typeof schema.description === "string" ? schema.description : undefined, given, required };
   if ("const" in schema) return { element: field(named.label, h("input", { value: JSON.stringify(schema.const), readOnly: true }), named.hint), read: () => schema.const };
   if (Array.isArray(schema.enum)) return choice(schema.enum, named);
   if (schema.type === "boolean") return yesNo(named);
