@@ -17,16 +17,13 @@ NO_INSTALL = echo "error: pip could not install from the lock; its reason stands
 	echo "next:  if that is the network, check proxy and package index ('pip config list'), then make again." >&2; \
 	exit 1
 
-# Of all tests that run on either database these are run on both, each time; `make test-postgres` is for the
-# rest of them.
-ON_POSTGRES := tests/engine tests/stream tests/worker tests/dialects/test_transcripts.py
 # More than there are cores: most of them wait for servers to start, and for runs to end.
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev demo serve test test-postgres check lint bench bench-fleet campaign lock clean
+.PHONY: help install install-dev demo serve test test-long test-postgres check lint bench bench-fleet campaign lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,10 +38,11 @@ demo: install ## Run a real agent from start to finish, offline (DOC=file.txt: o
 serve: install ## Start the server
 	@$(BIN)/runwell serve $(ARGS)
 
-test: install-dev ## Run all tests, the core's on PostgreSQL too (ARGS='-k word' goes to pytest)
-	@$(BIN)/python -m pytest tests -n $(WORKERS) --dist loadgroup $(ARGS)
-	@$(BIN)/python -m pytest --backend postgres $(ON_POSTGRES) -n $(WORKERS) --dist loadgroup $(ARGS) \
-		|| [ $$? -eq 5 ]
+test: install-dev ## Run the tests (ARGS='-k word' is passed on to pytest)
+	@$(BIN)/python -m pytest tests -m "not long" -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-long: install-dev ## Run the tests that take very long: fleets under blows, every view for everybody
+	@$(BIN)/python -m pytest tests -m long -n 2 --dist loadgroup $(ARGS)
 
 test-postgres: install-dev ## Run every test that uses a database on PostgreSQL (about ten minutes)
 	@$(BIN)/python -m pytest --backend postgres tests/engine tests/stream tests/worker tests/callbacks \

@@ -1,5 +1,6 @@
 """What holds for all tests: on which database they run."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,10 @@ settings.load_profile("quick")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Each test builds an app, of very many objects: looking through all there are for cycles each time
+    # takes longer than most tests.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     os.environ[BACKEND] = config.getoption("--backend")
 
 

@@ -133,7 +133,8 @@ async def test_every_event_that_can_be_told_has_a_body(house: House) -> None:
 async def test_what_fails_is_posted_again_with_the_same_id_and_body(
     house: House, answer: Any, status_code: int | None, fault: str | None
 ) -> None:
-    async with Receiver([answer, 200]) as receiver, a_sender(house, timeout=0.05) as sender:
+    timeout = 0.05 if answer == "hang" else 10.0
+    async with Receiver([answer, 200]) as receiver, a_sender(house, timeout=timeout) as sender:
         run = await finished(house, receiver.url)
         first = await posted(house, run, 1)
         assert first.last is not None
@@ -408,3 +409,24 @@ async def test_ended_deliveries_are_forgotten_in_time(house: House) -> None:
     assert await house.store.deliveries.posts(old.id) == []
     assert (await delivery_of(house, waits)).status is PENDING
     assert await house.store.deliveries.of(fresh.id) == []
+
+
+async def test_what_becomes_due_between_two_looks_is_not_waited_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Receiver([500, 200]) as receiver, a_sender(house) as sender:
+        run = await finished(house, receiver.url)
+        await posted(house, run, 1)
+        await soon(lambda: not sender.under_way and not sender._woken.is_set())
+        due = house.store.deliveries.due
+
+        async def late(*given: Any) -> list[Delivery]:
+            """The time comes while the answer that it has not come is on its way."""
+            found = await due(*given)
+            monkeypatch.setattr(house.store.deliveries, "due", due)
+            house.clock.move(DELAYS[0])
+            return found
+
+        monkeypatch.setattr(house.store.deliveries, "due", late)
+        sender.wake()
+        assert (await posted(house, run, 2)).status is DELIVERED

@@ -81,8 +81,9 @@ async def test_that_a_process_stopped_asking_does_not_say_that_the_database_is_b
     """As it does when it is fenced: the others were not heard either, for as long as it lasts."""
     monkeypatch.setattr(queue, "AGAIN", 0.0)
     database, rooms = Database(), [0, 0, 1]
+    at_once = timedelta(0)
     queries = queue.PatientQueries(
-        StoreDriver(database), lambda: (rooms.pop(), frozenset({ENTRYPOINT})), lambda: False, LAPSE
+        StoreDriver(database), lambda: (rooms.pop(), frozenset({ENTRYPOINT})), lambda: False, at_once
     )
     database.away = 1
     await look(queries)

@@ -13,7 +13,7 @@ from tests.support.live_server import LiveServer
 from tests.support.receiver import Got, Receiver
 
 AGENTS = str(Path(__file__).with_name("ending_agents.py"))
-KILLS = 5
+KILLS = 3
 RUNS = 6
 """In each life of the server, two deliveries each."""
 AT_ONCE = 4

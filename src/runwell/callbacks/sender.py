@@ -20,7 +20,7 @@ from runwell.callbacks.guard import AddressGuard
 from runwell.callbacks.post import TOTAL_TIMEOUT, new_client
 from runwell.domain.callback import Delivery
 from runwell.domain.errors import Unavailable
-from runwell.domain.instant import seconds_between
+from runwell.domain.instant import Instant, seconds_between
 from runwell.engine.core import Core
 from runwell.ports.signals import SignalKind
 
@@ -120,8 +120,7 @@ class Sender:
             # Cleared before the look: what becomes due during it is another look.
             self._woken.clear()
             try:
-                await self._take_due()
-                idle = await self._idle()
+                idle = await self._idle(await self._take_due())
             except Unavailable as error:
                 LOG.warning("callbacks wait for the store: %s", error)
                 idle = self._patience
@@ -130,15 +129,17 @@ class Sender:
                 idle = self._patience
             await self._pause(idle)
 
-    async def _take_due(self) -> None:
-        deliveries = self._core.store.deliveries
+    async def _take_due(self) -> Instant:
+        """Begin what is due; up to which moment that was looked for."""
+        deliveries, now = self._core.store.deliveries, self._core.clock.now()
         while self._may_post() and (free := self._at_once - len(self._under_way)) > 0:
             busy = frozenset(at for at, posts in self._receivers.items() if posts >= self._per_receiver)
             now = self._core.clock.now()
             found = await deliveries.due(now, free, frozenset(self._under_way), busy)
             # More of one receiver's than it may have are found again, when it has a place.
             if not [each for each in found if self._begin(each)]:
-                return
+                break
+        return now
 
     def _begin(self, delivery: Delivery) -> bool:
         receiver = _receiver(delivery.url)
@@ -157,15 +158,14 @@ class Sender:
             del self._receivers[receiver]
         self._woken.set()
 
-    async def _idle(self) -> float:
-        """Seconds until something is due that is not yet."""
+    async def _idle(self, looked: Instant) -> float:
+        """Seconds until something is due that was not yet when it was `looked` for: meanwhile it may be."""
         if not self._may_post():
             return LONGEST_IDLE
-        now = self._core.clock.now()
-        due = await self._core.store.deliveries.next_due(now)
+        due = await self._core.store.deliveries.next_due(looked)
         if due is None:
             return LONGEST_IDLE
-        return min(seconds_between(now, due), LONGEST_IDLE)
+        return min(max(seconds_between(self._core.clock.now(), due), 0.0), LONGEST_IDLE)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

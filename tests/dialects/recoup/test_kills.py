@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.dialects.recoup import node
 from tests.dialects.recoup.live_agents import DOOMED_WORDS, WORDS
@@ -27,6 +28,7 @@ def wait_for_words(chat: Chat, count: int) -> None:
     raise AssertionError("the run ended before it had said as much")
 
 
+@pytest.mark.long
 def test_a_client_that_outlives_the_server_sees_one_unbroken_message(tmp_path: Path):
     node.node()
     dice = random.Random(9)

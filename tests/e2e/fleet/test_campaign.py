@@ -8,6 +8,7 @@ from tests.support.live_fleet import Fleet
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(240)]
 
 
+@pytest.mark.long
 async def test_ten_blows_lose_nothing(fleet: Fleet) -> None:
     report = await campaign(fleet, cycles=10)
     print("\n".join(report.lines()))
