@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from tests.support.backends import BACKEND, databases, on_postgres
 
@@ -18,11 +17,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="sqlite",
         help="the database of all tests that could run on either",
     )
-
-
-# As many examples as find what there is to be found; `--hypothesis-profile=default` for more.
-settings.register_profile("quick", max_examples=40, deadline=None)
-settings.load_profile("quick")
 
 
 def pytest_configure(config: pytest.Config) -> None:

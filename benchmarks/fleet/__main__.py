@@ -5,6 +5,7 @@
   fleet    status reads, submits, runs and streams of a server and two workers
   latency  one run on an idle fleet
   size     bytes on disk
+  flat     reads and submits with a million runs stored, beside a thousand
   sqlite   the same on a SQLite file, for comparison (slower: about three minutes)
 
 Progress goes to stderr, the table to stdout. PostgreSQL is started in the folder, with the settings it
@@ -22,7 +23,7 @@ import uvloop
 
 from benchmarks import report, runs, streams, submits
 from benchmarks.__main__ import commit, tell
-from benchmarks.fleet import latency, page, processes, queue_alone, size, store
+from benchmarks.fleet import flat, latency, page, processes, queue_alone, size, store
 from benchmarks.machine import look
 from benchmarks.measurement import Figure, Plan
 from benchmarks.quiet import Others, Quiet
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, tuple[Measure, ...]] = {
     "fleet": (processes.measure,),
     "latency": (latency.measure,),
     "size": (size.measure,),
+    "flat": (flat.measure,),
     "sqlite": (submits.measure, runs.measure_throughput, runs.measure_latency, streams.measure),
 }
 RESULTS = Path(__file__).parent.parent / "results"

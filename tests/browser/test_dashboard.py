@@ -60,6 +60,33 @@ def test_the_list_shows_runs_as_they_come_and_change(
         expect(page.locator(row(page, broken.id))).to_be_visible()
 
 
+def test_a_list_that_is_left_open_stays_as_long_as_it_was(
+    browser: Browser, server: LiveServer, client: Client
+) -> None:
+    for number in range(55):
+        client.runs.create("mirror", f"early {number}")
+    with a_page(browser) as (page, _):
+        page.goto(f"{server.url}/ui/?agent=mirror")
+        rows = page.locator("tr[data-id]")
+        expect(rows).to_have_count(50)
+        last = [client.runs.create("mirror", f"late {number}") for number in range(5)][-1]
+        expect(page.locator(row(page, last.id))).to_be_visible()
+        expect(rows).to_have_count(50)
+        page.get_by_role("button", name="Show older runs").click()
+        expect(page.locator("tr[data-id]", has_text="early 0").last).to_be_visible()
+
+
+@pytest.mark.parametrize("text", [">" * 12_000, ("a_" * 50 + " ") * 200], ids=["nested", "one line"])
+def test_no_text_takes_the_page_away(browser: Browser, server: LiveServer, client: Client, text: str) -> None:
+    run = client.runs.create("mirror", text)
+    until(client, run.id, "succeeded")
+    with a_page(browser) as (page, _):
+        page.goto(f"{server.url}/ui/runs/{run.id}")
+        expect(page.get_by_role("tab", name="Transcript")).to_be_visible()
+        # As it is, because nobody could read it as Markdown in time, or at all.
+        expect(page.locator("main .prose pre").first).to_be_visible()
+
+
 def test_everything_is_reached_with_keys(browser: Browser, server: LiveServer, client: Client) -> None:
     first, second = (client.runs.create("mirror", word) for word in ("one", "two"))
     until(client, second.id, "succeeded")

@@ -14,6 +14,6 @@ async def test_kills_lose_nothing(tmp_path: Path) -> None:
     # On PostgreSQL each kill costs a lapse, of 2 s; `tests/e2e/fleet` does more of them there.
     report = await campaign(tmp_path, cycles=4 if on_postgres() else 10)
     assert report.faults == []
-    assert report.acknowledged > 50, "too few runs to mean anything"
-    assert report.watched > 5
+    assert report.acknowledged > (50 if on_postgres() else 100), "too few runs to mean anything"
+    assert report.watched > (5 if on_postgres() else 10)
     assert report.rescued_within < (3.0 if on_postgres() else 1.0)

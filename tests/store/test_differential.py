@@ -361,7 +361,7 @@ def test_random_operations_have_the_same_answers_on_both(kept_postgres: str) -> 
     run_state_machine_as_test(
         lambda: Differential(kept_postgres, compared),  # type: ignore[arg-type]
         settings=settings(
-            max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
     assert compared["whole"] > 100

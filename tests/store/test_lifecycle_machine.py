@@ -179,10 +179,10 @@ class LifecycleThroughPostgres(LifecycleThroughTheStore):
 
 
 LifecycleThroughTheStore.TestCase.settings = settings(
-    max_examples=15, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 LifecycleThroughPostgres.TestCase.settings = settings(
-    max_examples=5, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=8, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestLifecycleThroughTheStore = LifecycleThroughTheStore.TestCase
 TestLifecycleThroughPostgres = pytest.mark.postgres(LifecycleThroughPostgres.TestCase)

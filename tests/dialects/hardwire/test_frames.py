@@ -103,7 +103,7 @@ def test_every_event_comes_in_the_random_logs():
 
 
 @pytest.mark.parametrize("which", WRITERS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(dice=DICE)
 def test_every_frame_of_any_log_is_as_the_contract_says(which, dice):
     make, schema = WRITERS[which]
@@ -122,7 +122,7 @@ def is_end(frame: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("which", WRITERS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(dice=DICE)
 def test_the_frames_of_the_first_events_begin_the_frames_of_all(which, dice):
     make, _ = WRITERS[which]
@@ -133,14 +133,14 @@ def test_the_frames_of_the_first_events_begin_the_frames_of_all(which, dice):
         assert some == frames[: len(some)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 7), max_size=4))
 def test_takeovers_do_not_show_in_the_documented_form(cuts):
     broken = written(run_writer("docs"), a_crashing_log(cuts))
     assert broken == written(run_writer("docs"), a_crashing_log([]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DICE)
 def test_in_the_documented_form_a_step_begins_before_it_ends_and_once_at_a_time(dice):
     open_steps: set[str] = set()
@@ -158,7 +158,7 @@ def test_in_the_documented_form_a_step_begins_before_it_ends_and_once_at_a_time(
     assert open_steps <= {step.id for step in PLAN}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 7), max_size=4))
 def test_no_two_snapshots_in_a_row_are_the_same_and_the_last_tells_all(cuts):
     frames = written(run_writer("app"), a_crashing_log(cuts))

@@ -88,14 +88,14 @@ def test_every_event_comes_in_the_random_logs():
     assert made | {RunCreated} == set(EVENT_TYPES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(DICE)
 def test_any_log_is_one_balanced_turn(dice):
     log = a_random_log(dice)
     check_turn(chunks_of(log), ended=log[-1].type in FINAL_TYPES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DICE)
 def test_the_frames_of_the_first_events_begin_the_frames_of_all(dice):
     log = a_random_log(dice)
@@ -127,7 +127,7 @@ def test_the_strict_client_takes_every_log_and_makes_of_it_what_we_do():
         assert len(answer["errors"]) == failed
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(DICE, st.lists(st.integers(0, 25), max_size=3))
 def test_takeovers_of_an_agent_that_says_the_same_again_do_not_show(dice, cuts):
     story = a_story(dice)
@@ -138,7 +138,7 @@ def test_takeovers_of_an_agent_that_says_the_same_again_do_not_show(dice, cuts):
     assert assembled(broken).parts == assembled(whole).parts
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(DICE, st.integers(0, 25))
 def test_what_a_takeover_voids_is_streamed_but_not_kept(dice, cut):
     story, other = a_story(dice), a_story(dice)
