@@ -20,6 +20,9 @@ NO_INSTALL = echo "error: pip could not install from the lock; its reason stands
 # More than there are cores: most of them wait for servers to start, and for runs to end.
 WORKERS ?= 4
 
+# Compiled once, not by each of the hundreds of processes that tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:

@@ -42,12 +42,14 @@ async def test_a_queued_run_has_a_job_that_says_what_the_queue_needs_to_know(
     later = (await add(ground.store, now, agent="free", not_before=now + HOUR)).run
     made = (await add(ground.store, now, agent="made", definition=doc({"model": "m"}))).run
     kept = (await add(ground.store, now, agent="narrow", definition=doc({"model": "m"}))).run
+    named = (await add(ground.store, now, agent="alias", definition=doc({"served_by": "narrow"}))).run
     rows = await jobs(fleet)
     assert [row[:4] for row in rows] == [
         (f"{plain.id}:1", "queued", "agent:free", 7),
         (f"{later.id}:1", "queued", "agent:free", 0),
         (f"{made.id}:1", "queued", "defined", 0),
         (f"{kept.id}:1", "queued", "agent:narrow", 0),
+        (f"{named.id}:1", "queued", "by:narrow", 0),
     ]
     assert rows[1].execute_after == later.not_before, "a job never comes before its run may start"
 

@@ -27,7 +27,7 @@ from tests.support.fleets import (
 )
 from tests.support.machines import LONG, OWNER, cancel, finish, run_to_end, start, types, until
 from tests.support.postgres import a_way
-from tests.support.runs import add
+from tests.support.runs import add, doc
 
 pytestmark = pytest.mark.postgres
 
@@ -70,6 +70,29 @@ async def test_a_process_takes_no_more_jobs_than_it_has_places(
         assert looks[-1] == 0
         await cancel(machine, runs[0].id)
         await until(machine, runs[2].id, lambda run: run.status is RunStatus.RUNNING)
+
+
+async def test_a_run_that_an_agent_in_code_does_under_another_name_goes_to_who_serves_that_agent(
+    fleet: str,
+) -> None:
+    async with a_fleet_machine(fleet, hangs) as without:
+        run = (
+            await add(
+                without.store,
+                without.core.clock.now(),
+                agent="alias",
+                owner=OWNER,
+                definition=doc({"served_by": "quick"}),
+            )
+        ).run
+        last = await start(without, "hangs")
+        await until(without, last.id, lambda run: run.status is RunStatus.RUNNING)
+        left = next(row for row in await jobs(fleet) if row.key == f"{run.id}:1")
+        assert (left.status, left.attempts) == ("queued", 0), "it was tried in vain"
+        async with a_fleet_machine(fleet, quick) as serves:
+            assert (await finish(serves, run.id)).status is RunStatus.SUCCEEDED
+            assert await workers_of(serves, run.id) == [serves.name]
+        await cancel(without, last.id)
 
 
 async def test_a_process_that_stops_hands_back_and_another_goes_on(fleet: str) -> None:

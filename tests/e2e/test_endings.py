@@ -50,7 +50,7 @@ async def test_a_crash_loop_ends_as_lost_and_not_in_silence(tmp_path: Path) -> N
         run = client.runs.create("deadly", "x")
         assert server.wait_end() == 9
         for _ in range(2):
-            server.start()
+            server.launch()
             assert server.wait_end() == 9
         server.start()
         ended = client.runs.wait(run.id, timeout=20)

@@ -46,7 +46,7 @@ def long_files(source: Source) -> Iterator[Offence]:
 
 def long_functions(source: Source) -> Iterator[Offence]:
     """Counted from `def` to the last line, docstring and comments included."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, FUNCTIONS):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             if length > MAX_FUNCTION_LINES:
@@ -62,7 +62,7 @@ def vague_names(source: Source) -> Iterator[Offence]:
 
 
 def swallowed_errors(source: Source) -> Iterator[Offence]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ExceptHandler) and len(node.body) == 1 and _does_nothing(node.body[0]):
             yield source.offence(node.lineno, "an error is swallowed; say what is done about it")
 
@@ -77,8 +77,8 @@ def _does_nothing(statement: ast.stmt) -> bool:
 
 def sleeping(source: Source) -> Iterator[Offence]:
     """`sleep(0)` only yields to the loop. Elsewhere: wait for an event, or move the clock."""
-    real_names = _imported_names(source.tree)
-    for node in ast.walk(source.tree):
+    real_names = _imported_names(source)
+    for node in source.nodes:
         if not isinstance(node, ast.Call) or _is_zero(node.args):
             continue
         if _full_name(node.func, real_names) not in SLEEPERS:
@@ -88,10 +88,10 @@ def sleeping(source: Source) -> Iterator[Offence]:
             yield source.offence(node.lineno, "a test sleeps; wait for an event, or move the clock")
 
 
-def _imported_names(tree: ast.Module) -> dict[str, str]:
+def _imported_names(source: Source) -> dict[str, str]:
     """What each imported name really is: `from time import sleep as nap` gives nap -> time.sleep."""
     names: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in source.nodes:
         if isinstance(node, ast.Import):
             names.update({alias.asname: alias.name for alias in node.names if alias.asname})
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -110,7 +110,7 @@ def _is_zero(arguments: list[ast.expr]) -> bool:
 
 def module_state(source: Source) -> Iterator[Offence]:
     """Constants are ALL_CAPS or Final; an object made on import is state, unless it makes a type."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Global):
             yield source.offence(node.lineno, "'global' writes state at module level")
     for statement in _module_statements(source.tree.body):
@@ -158,8 +158,8 @@ def sql_clocks(source: Source) -> Iterator[Offence]:
         for match in SQL_CLOCK.finditer(text):
             yield source.offence(text.count("\n", 0, match.start()) + 1, message)
         return
-    prose = {id(node.value) for node in ast.walk(source.tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(source.tree):
+    prose = {id(node.value) for node in source.nodes if isinstance(node, ast.Expr)}
+    for node in source.nodes:
         if not isinstance(node, ast.Constant) or id(node) in prose:
             continue
         if isinstance(node.value, str) and SQL_CLOCK.search(node.value):
@@ -173,7 +173,7 @@ def unfinished_marks(source: Source) -> Iterator[Offence]:
 
 
 def proofless_tests(source: Source) -> Iterator[Offence]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, FUNCTIONS) or not node.name.startswith("test_"):
             continue
         if not any(_is_proof(inner) for inner in ast.walk(node)):

@@ -35,6 +35,11 @@ class Source:
     def tree(self) -> ast.Module:
         return ast.parse(self.text, filename=self.path)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All of the tree: walking it takes longer than any rule."""
+        return list(ast.walk(self.tree))
+
     def offence(self, line: int, message: str) -> Offence:
         return Offence(self.path, line, message)
 

@@ -41,6 +41,7 @@ from runwell.store.signals import LocalSignals
 from runwell.stream.presence import Closing
 from tests.support.asgi import PATIENCE, AsgiClient
 from tests.support.backends import a_store_at
+from tests.support.shared_routes import share_routes
 
 MODEL_KEY = "MODEL_KEY"
 """The variable that agents made through the API may read."""
@@ -49,6 +50,7 @@ ALLOWED = ("receiver.test", "127.0.0.1")
 BEGINNING: Instant = 1_800_000_000_000_000
 CHEAP: dict[str, Any] = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
 """Parameters of password hashes that cost nothing."""
+share_routes()
 
 
 async def lookup(name: str, port: int) -> list[str]:

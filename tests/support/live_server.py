@@ -58,10 +58,14 @@ class LiveServer:
     def start(self) -> None:
         """Returns when it listens. Raises `AssertionError` with its log when it ends instead."""
         before = len(self._lines)
-        self._launch([sys.executable, "-m", "runwell", "serve", *self._args, "--port", self._port])
+        self.launch()
         listening = LISTENING.search(self.wait_for(LISTENING.pattern, after=before))
         assert listening is not None
         self.url, self._port = listening[1], listening[2]
+
+    def launch(self) -> None:
+        """Begin to start, for a process that may end before it listens."""
+        self._launch([sys.executable, "-m", "runwell", "serve", *self._args, "--port", self._port])
 
     def _launch(self, command: list[str]) -> None:
         self._process = subprocess.Popen(

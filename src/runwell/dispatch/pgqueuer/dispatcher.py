@@ -18,7 +18,7 @@ from pgqueuer.domain.models import Job
 
 from runwell.dispatch.pgqueuer.driver import Connections, StoreDriver
 from runwell.dispatch.pgqueuer.jobs import Attempt, read_job
-from runwell.dispatch.pgqueuer.names import CHANNEL, DEFINED, entrypoint_of
+from runwell.dispatch.pgqueuer.names import CHANNEL, DEFINED, entrypoint_by, entrypoint_of
 from runwell.dispatch.pgqueuer.queue import PatientQueries
 from runwell.domain.errors import RunNotFound, Unavailable
 from runwell.domain.run import Run, RunStatus
@@ -68,6 +68,7 @@ class PgQueuerDispatcher:
         self._places = places
         self._lapse = timedelta(seconds=lapse)
         self._limits = limits
+        self._unlimited = frozenset((DEFINED, *map(entrypoint_by, limits)))
         self._manager: QueueManager | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -126,7 +127,8 @@ class PgQueuerDispatcher:
 
         for name, limit in self._limits.items():
             manager.entrypoint(entrypoint_of(name), concurrency_limit=limit or 0, accepts_context=False)(work)
-        manager.entrypoint(DEFINED, accepts_context=False)(work)
+        for name in self._unlimited:
+            manager.entrypoint(name, accepts_context=False)(work)
         return manager
 
     def _room(self, takes: Takes) -> tuple[int, frozenset[str]]:
@@ -135,7 +137,7 @@ class PgQueuerDispatcher:
         if self._stopping or not places.free:
             return 0, frozenset()
         # Counted by what was given out, not by what has begun: the next look comes before that.
-        return self._places - self.trying, frozenset((DEFINED, *map(entrypoint_of, places.free)))
+        return self._places - self.trying, self._unlimited.union(map(entrypoint_of, places.free))
 
     async def _work(self, job: Job, queries: PatientQueries, execute: Execute) -> None:
         """One job. Returning ends it; what must not be lost is asked for again."""

@@ -1,11 +1,11 @@
 """A job is an attempt that waits to be made: a run's id, and the number of that attempt."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
-from runwell.dispatch.pgqueuer.names import DEFINED, TABLE, entrypoint_of
+from runwell.dispatch.pgqueuer.names import DEFINED, TABLE, entrypoint_by, entrypoint_of
 from runwell.dispatch.pgqueuer.queue import queries_over
 from runwell.domain.agent import AgentSpec
 from runwell.domain.instant import Instant
@@ -29,6 +29,8 @@ class Offered(Protocol):
     def agent(self) -> str: ...
     @property
     def defined(self) -> bool: ...
+    @property
+    def served_by(self) -> str | None: ...
     @property
     def priority(self) -> int: ...
     @property
@@ -72,10 +74,7 @@ class Enlisting:
         limited = {spec.name for spec in self._specs() if spec.concurrency is not None}
         keys = [key_of(offer.run_id, offer.attempt) for offer in offers]
         added = await queries_over(AsyncpgDriver(connection)).enqueue(
-            [
-                DEFINED if offer.defined and offer.agent not in limited else entrypoint_of(offer.agent)
-                for offer in offers
-            ],
+            [_entrypoint(offer, limited) for offer in offers],
             [key.encode() for key in keys],
             [offer.priority for offer in offers],
             None,
@@ -89,3 +88,9 @@ class Enlisting:
         }
         if due:
             await connection.execute(_DUE, list(due), list(due.values()))
+
+
+def _entrypoint(offer: Offered, limited: Container[str]) -> str:
+    if not offer.defined or offer.agent in limited:
+        return entrypoint_of(offer.agent)
+    return DEFINED if offer.served_by is None else entrypoint_by(offer.served_by)

@@ -19,6 +19,12 @@ def entrypoint_of(agent: str) -> str:
     return f"agent:{agent}"
 
 
+def entrypoint_by(agent: str) -> str:
+    """The entrypoint of runs under other names that the agent in code of this name does: not counted in its
+    limit, which is for runs of its own name."""
+    return f"by:{agent}"
+
+
 @functools.cache
 def settings() -> DBSettings:
     """All names are given, so that variables meant for another PgQueuer change nothing here.

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import NamedTuple
@@ -29,7 +30,7 @@ class Assets:
     """Every file of the folder `assets`, by its path below it. Licences and notes are not served."""
 
     def __init__(self) -> None:
-        self.files = dict(sorted(_read(files("runwell.server.dashboard").joinpath("assets"), "")))
+        self.files = _all()
         digest = hashlib.sha256()
         for name, asset in self.files.items():
             digest.update(name.encode() + b"\0" + asset.packed)
@@ -51,6 +52,11 @@ class Assets:
         if b"gzip" not in call.headers.get(b"accept-encoding", b""):
             return Reply(200, headers, gzip.decompress(asset.packed))
         return Reply(200, [*headers, (b"content-encoding", b"gzip")], asset.packed)
+
+
+@cache
+def _all() -> dict[str, Asset]:
+    return dict(sorted(_read(files("runwell.server.dashboard").joinpath("assets"), "")))
 
 
 def _read(folder: Traversable, prefix: str) -> Iterator[tuple[str, Asset]]:

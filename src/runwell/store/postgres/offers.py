@@ -9,8 +9,10 @@ concurrency key look one after the other.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
+from runwell.domain.agent import ServedBy, read_definition
 from runwell.domain.errors import NotItsTurn
 from runwell.domain.instant import Instant
+from runwell.domain.json_gate import Json
 from runwell.domain.lifecycle import Change
 from runwell.domain.run import Run, RunStatus
 from runwell.store.postgres.pool import Transaction
@@ -18,7 +20,8 @@ from runwell.store.postgres.pool import Transaction
 
 class Offer(NamedTuple):
     """A queued run with nothing of its thread or key in its way. `attempt` is the one that it waits for;
-    `defined` says that it carries its own definition, so that any worker can try it."""
+    `defined` says that it carries its own definition, so that any worker can try it, unless that only
+    names who does it: `served_by`, an agent in code."""
 
     run_id: str
     attempt: int
@@ -26,6 +29,7 @@ class Offer(NamedTuple):
     defined: bool
     priority: int
     not_before: Instant | None
+    served_by: str | None = None
 
 
 Enlist = Callable[[Any, Sequence[Offer]], Awaitable[None]]
@@ -34,7 +38,9 @@ one offer; those of changes that share the transaction come together. It may exe
 neither begins nor ends a transaction. What it raises undoes the changes. It may be called again for the
 same ones, in another transaction."""
 
-_FIELDS = "id, attempt, agent, definition IS NOT NULL, priority, not_before, owner, concurrency_key"
+_FIELDS = """id, attempt, agent, substring(definition FROM 1 FOR 1024), priority, not_before, owner,
+    concurrency_key"""
+"""Of a definition only its beginning: one that is longer is not a name."""
 _CANDIDATES = f"""SELECT {_FIELDS} FROM runs
 WHERE id = ANY($1::bytea[]) AND status = 'queued' AND behind = 0 ORDER BY pk"""
 _LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(10) || $2, 20510))"
@@ -123,8 +129,15 @@ def own_offer(run: Run) -> Offer | None:
     One that was at work never is."""
     if run.status is not RunStatus.QUEUED:
         return None
-    defined = run.definition is not None
-    return Offer(run.id, run.attempt + 1, run.agent, defined, run.priority, run.not_before)
+    return Offer(
+        run.id,
+        run.attempt + 1,
+        run.agent,
+        run.definition is not None,
+        run.priority,
+        run.not_before,
+        _served_by(run.definition),
+    )
 
 
 async def _firsts(
@@ -144,5 +157,21 @@ def _later(row: Any, now: Instant) -> bool:
 
 
 def _offer_of(row: Any) -> Offer:
-    id, attempt, agent, defined, priority, not_before, _, _ = row
-    return Offer(id.hex(), attempt + 1, agent, defined, priority, not_before)
+    id, attempt, agent, definition, priority, not_before, _, _ = row
+    return Offer(
+        id.hex(),
+        attempt + 1,
+        agent,
+        definition is not None,
+        priority,
+        not_before,
+        _served_by(definition),
+    )
+
+
+def _served_by(definition: Json | bytes | None) -> str | None:
+    """Who does the run, where its definition is a name and no more."""
+    if definition is None or not bytes(definition).startswith(b'{"served_by"'):
+        return None
+    named = read_definition(Json(definition))
+    return named.served_by if isinstance(named, ServedBy) else None
