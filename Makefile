@@ -42,22 +42,27 @@ serve: install ## Start the server
 	@$(BIN)/runwell serve $(ARGS)
 
 test: install-dev ## Run the tests (ARGS='-k word' is passed on to pytest)
-	@$(BIN)/python -m pytest tests -m "not long" -n $(WORKERS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest tests -m "not long" -n $(WORKERS) $(ARGS)
+	@echo "... and what is not of one database alone, on PostgreSQL"
+	@$(BIN)/python -m pytest --backend postgres tests/engine tests/stream tests/worker tests/dialects \
+		--ignore tests/dialects/native/test_openapi_fuzz.py -m "not long and not e2e" -n $(WORKERS) $(ARGS) \
+		|| [ $$? = 5 ]  # ARGS may choose none of these
 
 test-long: install-dev ## Run the tests that take very long: fleets under blows, every view for everybody
-	@$(BIN)/python -m pytest tests -m long -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest tests -m long -n 2 $(ARGS)
 
 test-postgres: install-dev ## Run every test that uses a database on PostgreSQL (about ten minutes)
 	@$(BIN)/python -m pytest --backend postgres tests/engine tests/stream tests/worker tests/callbacks \
 		tests/client tests/agents tests/auth tests/server tests/dialects tests/e2e tests/browser \
-		-n $(WORKERS) --dist loadgroup $(ARGS)
+		-n $(WORKERS) $(ARGS)
 
 check: install-dev ## Format, lint, types, import ladder, house rules; changes no file
 	@echo "ruff format"  && $(BIN)/ruff format --quiet --diff $(CODE)
 	@echo "ruff check"   && $(BIN)/ruff check --quiet $(CODE)
-	@echo "mypy"         && $(BIN)/mypy --no-error-summary src tests $(wildcard benchmarks)
-	@echo "import ladder" && $(BIN)/lint-imports --no-logo
-	@echo "house rules"  && $(BIN)/python -m pytest tests/house
+	@echo "types, import ladder and house rules, at the same time"
+	@$(BIN)/mypy --no-error-summary src tests $(wildcard benchmarks) & types=$$!; \
+		$(BIN)/lint-imports --no-logo && $(BIN)/python -m pytest tests/house; others=$$?; \
+		wait $$types && exit $$others
 
 lint: install-dev ## Format and fix what can be fixed; changes files
 	@$(BIN)/ruff format $(CODE)

@@ -11,9 +11,6 @@ import runwell
 from tests.house import rules
 from tests.house.source import PACKAGE, ROOT, Offence, Source, read, repository_files
 
-# The files are read once, by one process.
-pytestmark = pytest.mark.xdist_group("tree")
-
 CODE_FOLDERS = ("src", "tests", "benchmarks", "examples")
 
 

@@ -58,10 +58,8 @@ def serve(
 
 
 def _serve(settings: Settings) -> None:
-    from runwell import wiring
-
     try:
-        run_until_stopped(settings, wiring.serve)
+        run_until_stopped(settings, "serve")
     except SystemExit as error:
         # So uvicorn ends when it cannot listen; its own line says what the system said.
         raise Failure(

@@ -32,6 +32,4 @@ def work(agents: tuple[str, ...], file: str | None, **flags: Any) -> None:
     """
     with failures():
         settings = config.read({**flags, "load": agents}, config=file)
-        from runwell import wiring
-
-        run_until_stopped(settings, wiring.work)
+        run_until_stopped(settings, "work")

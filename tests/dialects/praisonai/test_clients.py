@@ -20,7 +20,7 @@ import pytest
 from tests.support.live_server import LiveServer, without_settings
 from tests.support.receiver import Receiver
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("port8005")]
+pytestmark = pytest.mark.e2e
 
 AGENTS = Path(__file__).with_name("job_agents.py")
 PORT = 8005
@@ -65,11 +65,12 @@ import json, sys
 from praisonai.recipe.operations import submit_job
 
 url, recipe, *also = sys.argv[1:]
-job = submit_job(recipe, input="the question", session_id="s-1", idempotency_key="once", api_url=url)
+key = " ".join([recipe, *also])
+job = submit_job(recipe, input="the question", session_id="s-1", idempotency_key=key, api_url=url)
 assert job.status in ("queued", "running", "succeeded"), job.status
 assert job.poll_url == f"{url}/api/v1/runs/{job.job_id}", job.poll_url
 assert job.stream_url == f"{job.poll_url}/stream", job.stream_url
-again = submit_job(recipe, input="the question", session_id="s-1", idempotency_key="once", api_url=url)
+again = submit_job(recipe, input="the question", session_id="s-1", idempotency_key=key, api_url=url)
 assert again.job_id == job.job_id
 print(job.job_id, flush=True)
 if "cancel" in also:
@@ -240,17 +241,15 @@ def test_what_is_not_there_is_an_error(server: LiveServer):
         ("nope", None, "Recipe 'nope' not found: this server has no agent of that name"),
     ],
 )
-def test_job_handle(tmp_path: Path, recipe: str, result: str | None, error: str | None):
-    with LiveServer(tmp_path, str(AGENTS)) as server:
-        ran = python(HANDLE, server.url, recipe)
+def test_job_handle(server: LiveServer, recipe: str, result: str | None, error: str | None):
+    ran = python(HANDLE, server.url, recipe)
     assert ran.returncode == 0, ran.stderr
     body = json.loads(ran.stdout.splitlines()[-1])
     assert (body["result"], body["error"]) == (result, error)
 
 
-def test_job_handle_cancels(tmp_path: Path):
-    with LiveServer(tmp_path, str(AGENTS)) as server:
-        ran = python(HANDLE, server.url, "steady", "cancel")
+def test_job_handle_cancels(server: LiveServer):
+    ran = python(HANDLE, server.url, "steady", "cancel")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout.splitlines()[-1])["status"] == "cancelled"
 

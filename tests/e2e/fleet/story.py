@@ -113,7 +113,7 @@ async def check_steps(fleet: Fleet, client: AsyncClient, run_id: str) -> None:
     for step in steps:
         number = step.key.partition("#")[2] or "1"
         tokens = done[f"work {number}"]
-        assert tokens[-1] == step.output, f"{step.key} was done again after it had finished: {tokens}"
+        assert tokens[-1] == step.output, f"{step} was done again after it had finished: {tokens}"
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from tests.e2e.fleet.agents import WORDS
 from tests.e2e.fleet.story import at, check_whole, client_of, gate, log_of, on, until
 from tests.support.live_fleet import Fleet, Member
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
 
 WATCHERS = 300
 POOL = 10

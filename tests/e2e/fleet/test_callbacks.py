@@ -9,7 +9,7 @@ from tests.e2e.fleet.story import client_of, until_true
 from tests.support.live_fleet import Fleet
 from tests.support.receiver import Got, Receiver
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
 
 RUNS = 12
 HOLDER = "SELECT holder FROM leases WHERE duty = 'callbacks'"

@@ -5,7 +5,7 @@ import pytest
 from tests.e2e.fleet.campaign import campaign
 from tests.support.live_fleet import Fleet
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
 @pytest.mark.long

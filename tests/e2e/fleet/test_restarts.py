@@ -13,7 +13,7 @@ from tests.e2e.fleet.load import Load, judge
 from tests.e2e.fleet.story import until_true
 from tests.support.live_fleet import Fleet
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 RESTARTS: tuple[tuple[Literal["fast", "immediate"], float], ...] = (("fast", 1.0), ("immediate", 5.0))
 """How it is stopped, and for how many seconds it is gone."""

@@ -40,7 +40,8 @@ _HELD = f"SELECT {RUN_FIELDS} FROM runs WHERE status = 'running' ORDER BY pk"
 _HELD_BY = f"SELECT {RUN_FIELDS} FROM runs WHERE status = 'running' AND worker = ANY($1::text[]) ORDER BY pk"
 _EVERY = f"SELECT {RUN_FIELDS} FROM runs WHERE id > $1 ORDER BY id LIMIT $2"
 _FORGET = """DELETE FROM idempotency WHERE (owner, scope, key) IN (
-    SELECT owner, scope, key FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2
+    SELECT owner, scope, key FROM idempotency WHERE created_at < $1
+    ORDER BY created_at, owner, scope, key LIMIT $2
 )"""
 _LOCK = "SELECT pk, status FROM runs WHERE id = $1 AND owner = $2 FOR UPDATE"
 

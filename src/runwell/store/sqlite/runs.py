@@ -30,7 +30,8 @@ WHERE status IN ('queued', 'waiting') AND expires_at <= ? ORDER BY expires_at LI
 _HELD = f"SELECT {RUN_FIELDS} FROM runs INDEXED BY runs_held WHERE status = 'running' ORDER BY pk"
 _EVERY = f"SELECT {RUN_FIELDS} FROM runs WHERE id > ? ORDER BY id LIMIT ?"
 _FORGET = """DELETE FROM idempotency WHERE (owner, scope, key) IN (
-    SELECT owner, scope, key FROM idempotency WHERE created_at < ? ORDER BY created_at LIMIT ?
+    SELECT owner, scope, key FROM idempotency WHERE created_at < ?
+    ORDER BY created_at, owner, scope, key LIMIT ?
 )"""
 
 
