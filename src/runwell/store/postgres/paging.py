@@ -38,20 +38,23 @@ def page_query(
 
     With `after` the oldest that are newer are wanted, so the ranges are walked upwards. All owners' runs are
     one range, by id: see `searching` for those of some statuses.
+
+    How many are wanted, and of which statuses, stands in the statement: as values they would be guessed so
+    high for the plan that is kept, that one was made for every call instead, which took longer than the call.
     """
     if owner is None:
         return _every_owners(where, before, after, limit, offset)
     walk = "ASC" if before is None and after is not None else "DESC"
     terms = conditions(owner, where, before, after, walked=True)
-    most = terms.mark(limit + offset)
     # Equal statuses, said so that the order is by status and id: only the index of both gives it. Left to
     # choose, the planner may walk all ids and look for the few of a rare status in every row.
     inside, order = "status BETWEEN wanted.word AND wanted.word", f"status {walk}, id {walk}"
     if _narrow(where):
         inside, order = _in_range(where), f"id {walk}"
-    ids = f"""SELECT found.id FROM {_ranges(where, terms)} CROSS JOIN LATERAL (
+    most = terms.mark(limit + offset) if offset else f"{limit:d}"
+    ids = f"""SELECT found.id FROM {_ranges(where)} CROSS JOIN LATERAL (
         SELECT id FROM runs WHERE {terms} AND {inside} ORDER BY {order} LIMIT {most}
-    ) AS found ORDER BY found.id {walk} LIMIT {terms.mark(limit)} OFFSET {terms.mark(offset)}"""
+    ) AS found ORDER BY found.id {walk} {_window(terms, limit, offset)}"""
     return f"SELECT {RUN_FIELDS} FROM runs WHERE id IN ({ids}) ORDER BY id DESC", terms.values
 
 
@@ -59,7 +62,7 @@ def count_query(owner: str, where: RunFilter) -> tuple[str, list[Any]]:
     """The statement that counts them all, and its values."""
     terms = conditions(owner, where, None, None)
     return (
-        f"""SELECT coalesce(sum(found.count), 0)::bigint FROM {_ranges(where, terms)} CROSS JOIN LATERAL (
+        f"""SELECT coalesce(sum(found.count), 0)::bigint FROM {_ranges(where)} CROSS JOIN LATERAL (
             SELECT count(*) FROM runs WHERE {terms} AND {_in_range(where)}
         ) AS found""",
         terms.values,
@@ -75,10 +78,15 @@ def _every_owners(
     return (
         f"""SELECT * FROM (
             SELECT {RUN_FIELDS} FROM runs WHERE {terms}
-            ORDER BY id {walk} LIMIT {terms.mark(limit)} OFFSET {terms.mark(offset)}
+            ORDER BY id {walk} {_window(terms, limit, offset)}
         ) AS found ORDER BY id DESC""",
         terms.values,
     )
+
+
+def _window(terms: Terms, limit: int, offset: int) -> str:
+    """Without a number that is different on every page: each makes a statement that is kept."""
+    return f"LIMIT {terms.mark(limit)} OFFSET {terms.mark(offset)}" if offset else f"LIMIT {limit:d}"
 
 
 def _narrow(where: RunFilter) -> bool:
@@ -86,12 +94,12 @@ def _narrow(where: RunFilter) -> bool:
     return where.thread_id is not None or where.label is not None
 
 
-def _ranges(where: RunFilter, terms: Terms) -> str:
+def _ranges(where: RunFilter) -> str:
     """What the ranges are walked for: each status, or all of them together."""
-    words = [status.value for status in sorted(where.statuses or RunStatus)]
+    words = [f"'{status.value}'" for status in sorted(where.statuses or RunStatus)]
     if _narrow(where):
-        return f"(SELECT {terms.mark(words)}::text[] AS words) AS wanted"
-    return f"unnest({terms.mark(words)}::text[]) AS wanted (word)"
+        return f"(SELECT ARRAY[{', '.join(words)}] AS words) AS wanted"
+    return f"(VALUES ({'), ('.join(words)})) AS wanted (word)"
 
 
 def _in_range(where: RunFilter) -> str:
