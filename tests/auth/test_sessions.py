@@ -138,12 +138,22 @@ async def test_sign_ups_can_be_closed(house: House):
     assert (await closed.sign_in(EMAIL, RIGHT)).token
 
 
+async def test_a_server_that_is_open_to_its_machine_is_not_so_to_who_comes_through_a_proxy(house: House):
+    accounts = other_process(house, signup_open=False, signup_here=True)
+    for stranger in ("203.0.113.9", "", "unknown"):
+        with pytest.raises(Forbidden):
+            await accounts.sign_up(EMAIL, "Ada", RIGHT, address=stranger)
+    assert (await accounts.sign_up(EMAIL, "Ada", RIGHT, address="127.0.0.1")).email == EMAIL
+
+
 def test_the_setting_is_open_or_closed():
-    assert config.read(environ={}).signup_open
+    assert not config.read(environ={}).signup_open
+    assert config.read(environ={}).signup_here
+    assert not config.read(environ={"RUNWELL_SIGNUP": "closed"}).signup_here
     assert not config.read(environ={"RUNWELL_SIGNUP": "closed"}).signup_open
     # A server on a network does not take in strangers unless it says so.
-    assert not config.read({"host": "0.0.0.0"}, environ={}).signup_open
-    assert config.read({"host": "::1"}, environ={}).signup_open
+    assert not config.read({"host": "0.0.0.0"}, environ={}).signup_here
+    assert config.read({"host": "::1"}, environ={}).signup_here
     assert config.read({"host": "0.0.0.0"}, environ={"RUNWELL_SIGNUP": "open"}).signup_open
     with pytest.raises(BadSetting):
         config.read(environ={"RUNWELL_SIGNUP": "maybe"})

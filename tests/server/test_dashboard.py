@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlencode
@@ -15,8 +16,12 @@ from urllib.parse import urlencode
 import pytest
 
 from runwell.auth import cookies
+from runwell.auth.authenticator import Authenticator
+from runwell.auth.rate_limit import RateLimit
 from runwell.domain.commands import Fail
+from runwell.domain.principal import Scope
 from runwell.domain.run import RunError
+from runwell.server.app import build_app
 from runwell.server.dashboard.assets import Assets
 from tests.support.asgi import Answer, AsgiClient
 from tests.support.house import House, a_house
@@ -103,6 +108,39 @@ async def test_what_is_not_there_is_a_page_that_says_so(house: House, path: str)
     assert "assets" in path or 'href="/ui/"' in answer.text
 
 
+async def test_a_refusal_of_the_api_is_told_in_its_own_words(closed: House):
+    nobody = await closed.client_of("nobody", scopes={Scope.AGENTS_WRITE})
+    answer = await nobody.get("/ui/runs/run_" + "0" * 32)
+    assert answer.status == 403
+    assert "This needs the scope runs:read; the key has agents:write" in answer.text
+    assert "Make a key with the scope runs:read" in answer.text
+
+
+async def test_what_can_be_read_has_a_head_and_is_taken_for_what_it_says_it_is(house: House):
+    page = (await house.client.get("/ui/")).text
+    script = re.search(r'src="(/ui/assets/[^"]+)"', page)
+    assert script is not None
+    for path in ("/ui/", "/ui/agents", script[1]):
+        for method in ("GET", "HEAD"):
+            answer = await house.client.request(method, path)
+            assert (answer.status, answer.headers["x-content-type-options"]) == (200, "nosniff")
+
+
+async def test_of_a_form_that_is_too_long_no_more_is_read_than_is_needed(house: House):
+    pieces = [b"x" * 8_000] * 100
+    for path in ("/ui/sign-in", "/ui/csp-reports"):
+        async with house.client.open("POST", path, headers=OWN, body=pieces) as exchange:
+            await exchange.started()
+            assert (exchange.status, exchange.taken) == (413, 3 if path == "/ui/sign-in" else 2)
+
+
+async def test_the_first_rows_say_how_outputs_begin_and_do_not_bring_them(house: House):
+    await house.succeed(await house.a_running_run(), "<i>word</i>\n" * 50_000)
+    page = (await house.client.get("/ui/")).text
+    assert len(page) < 30_000
+    assert "&lt;i&gt;word&lt;/i&gt; &lt;i&gt;word&lt;/i&gt;" in page
+
+
 async def test_reports_are_counted_and_bounded(house: House):
     for _ in range(30):
         assert (
@@ -162,6 +200,25 @@ class TestSigningIn:
         assert (answer.status, answer.headers["location"]) == (303, "/ui/sign-in")
         assert (await client.get("/runs")).status == 401
         assert (await client.get("/ui/")).status == 303
+
+    async def test_signing_in_again_ends_the_session_before(self, closed: House):
+        client = await signed_in(closed)
+        answer = await sign_in(closed.client, cookie=client.headers["cookie"])
+        assert answer.status == 303
+        assert (await client.get("/runs")).status == 401
+        again = closed.client.with_headers(cookie=answer.headers["set-cookie"].partition(";")[0])
+        assert (await again.get("/runs")).status == 200
+
+    async def test_what_a_session_changes_is_limited_as_for_a_key_and_what_it_reads_is_not(
+        self, closed: House
+    ):
+        client = await signed_in(closed)
+        auth = Authenticator(closed.store, closed.clock, rate_limit=RateLimit(2, seconds=60))
+        limited = AsgiClient(build_app(replace(closed.services, authenticator=auth)), client.headers)
+        body = {"agent": "echo", "input": "x"}
+        assert [(await limited.get("/runs")).status for _ in range(5)] == [200] * 5
+        posts = [(await limited.post("/runs", body, headers=OWN)).status for _ in range(3)]
+        assert posts == [202, 202, 429]
 
     async def test_an_old_cookie_does_not_end_local_mode(self, house: House):
         stale = house.client.with_headers(cookie=f"{cookies.NAME}=gone")

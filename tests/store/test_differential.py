@@ -305,7 +305,10 @@ class Differential(RuleBasedStateMachine):
             until=data.draw(optional([NOW + 30 * SECOND])),
         )  # fmt: skip
         ids = st.sampled_from(sorted(self._run_ids) or [an_id()])
-        cursors = {"before": data.draw(ids) if before else None, "after": data.draw(ids) if after else None}
+        cursors: dict[str, Any] = {
+            "before": data.draw(ids) if before else None,
+            "after": data.draw(ids) if after else None,
+        }
         self._same("page", lambda store: store.runs.page(owner, where, limit=limit, offset=offset, **cursors))
         self._same("count", lambda store: store.runs.count(owner, where))
 

@@ -4,6 +4,7 @@ import pytest
 
 from runwell.domain.callback import Callback
 from runwell.domain.commands import Cancel
+from runwell.domain.preview import preview_of
 from runwell.domain.run import Run, RunStatus
 from runwell.ports.store import RunFilter, Store
 from tests.support.runs import (
@@ -158,3 +159,32 @@ async def test_what_a_dialect_keeps_on_a_run_comes_back(store: Store) -> None:
     assert found == made
     plain = await a_queued_run(store, NOW + STEP)
     assert (plain.label, plain.extra, plain.callbacks) == (None, doc({}), ())
+
+
+async def test_a_brief_list_reads_of_long_outputs_only_what_is_shown(store: Store) -> None:
+    long = await a_succeeded_run(store, output="word " * 100_000)
+    short = await a_succeeded_run(store, NOW + STEP, output={"a": [1]})
+    none = await a_queued_run(store, NOW + 2 * STEP)
+    for owner, where in (
+        (OWNER, ALL),
+        (OWNER, RunFilter(agent=long.agent)),
+        (None, ALL),
+        (None, RunFilter(statuses=frozenset({RunStatus.SUCCEEDED, RunStatus.QUEUED}))),
+    ):
+        runs = await store.runs.page(owner, where, before=None, after=None, limit=9, brief=True)
+        assert [run.id for run in runs] == [none.id, short.id, long.id]
+        assert [run.output and bytes(run.output) for run in runs] == [None, b'{"a":[1]}', mine(runs[2])]
+        assert preview_of(runs[2].output or doc("")) == ("word " * 100_000)[:200]
+    assert (await store.runs.get(long.id)).output == long.output, "nothing of this is remembered"
+
+
+def mine(run: Run) -> bytes:
+    assert run.output is not None
+    assert len(bytes(run.output)) < 2_000
+    return bytes(run.output)
+
+
+async def test_whose_runs_are_is_told_of_those_that_are_there(store: Store) -> None:
+    own, theirs = await a_queued_run(store), await a_queued_run(store, owner="bob")
+    assert await store.runs.owners([own.id, theirs.id, an_id()]) == {own.id: OWNER, theirs.id: "bob"}
+    assert await store.runs.owners([]) == {}

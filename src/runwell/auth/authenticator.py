@@ -62,6 +62,12 @@ class Authenticator:
             require(principal, scope)
         return principal
 
+    def admit_change(self, principal: Principal) -> None:
+        """Count a request that would change something, of somebody who is known by a session. What a page
+        reads is not counted: one that is left open reads all the time. Raises `RateLimited`."""
+        if self._rate_limit is not None:
+            self._rate_limit.take(principal.who, self._clock.now())
+
     async def authenticate(self, credential: str | None) -> Principal:
         """The caller. Raises `Unauthenticated`; the store's `StoreUnavailable` passes through."""
         if credential is None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from runwell.auth.attempts import Attempts
 from runwell.auth.keys import digest
+from runwell.auth.local_mode import is_loopback_address
 from runwell.auth.memory import Memory
 from runwell.auth.passwords import Passwords
 from runwell.domain.errors import EmailTaken, Forbidden, StoreUnavailable, Unauthenticated
@@ -76,6 +77,7 @@ class Accounts:
         clock: Clock,
         *,
         signup_open: bool,
+        signup_here: bool = False,
         passwords: Passwords | None = None,
         attempts: Attempts | None = None,
         most_known: int = 4_096,
@@ -83,17 +85,23 @@ class Accounts:
         self._store = store
         self._clock = clock
         self.signup_open = signup_open
+        self._signup_here = signup_here
         self._passwords = passwords or Passwords()
         self._attempts = attempts or Attempts()
         self._known: Memory[bytes, SignedIn] = Memory(most_known)
         self._unknown: Memory[bytes, None] = Memory(most_known // 4)
 
+    def takes(self, address: str) -> bool:
+        """Whether whoever asks from this address may make an account. With `signup_here` that is this
+        machine, which whoever comes through a proxy on it is not."""
+        return self.signup_open or (self._signup_here and is_loopback_address(address))
+
     async def sign_up(self, email: str, name: str, password: str, *, address: str = "") -> User:
-        """A new user, not signed in yet. Whoever may reach the server may do it, if it is open.
+        """A new user, not signed in yet. Whoever may reach the server may do it, if it is open: see `takes`.
 
         Raises `Forbidden` when it is closed, `InvalidInput`, `EmailTaken`, `RateLimited`, `Unavailable`.
         """
-        if not self.signup_open:
+        if not self.takes(address):
             raise Forbidden(
                 "This server takes no sign-ups",
                 "Ask whoever runs it for an account: `runwell users create EMAIL`.",

@@ -187,8 +187,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Signup,
         Meta(
             description="Whether people may make their own accounts, in APIs that sign people in: `open`, "
-            "`closed` (only `runwell users create` makes them), `auto` (open while the server listens on "
-            "this machine alone)."
+            "`closed` (only `runwell users create` makes them), `auto` (open to who asks from this "
+            "machine, while the server listens there alone)."
         ),
     ] = "auto"
     model_keys: Annotated[
@@ -218,7 +218,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def signup_open(self) -> bool:
         """Whoever opens a server to a network has not thereby invited strangers to run its agents."""
-        return self.signup == "open" or (self.signup == "auto" and is_loopback_address(self.host))
+        return self.signup == "open"
+
+    @property
+    def signup_here(self) -> bool:
+        """Open to this machine's own people: a server on it alone may still be behind a proxy of it."""
+        return self.signup == "auto" and is_loopback_address(self.host)
 
     @property
     def postgres(self) -> str | None:

@@ -6,6 +6,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from runwell.domain.errors import TooLarge
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -47,15 +49,19 @@ class Call:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    async def body(self) -> bytes:
-        """The whole body. The front has limited its size. Raises `ClientDisconnect`: half a body is
-        none."""
+    async def body(self, most: int | None = None) -> bytes:
+        """The whole body, of at most so many bytes; more are not read. The front has limited its size too.
+        Raises `TooLarge`; `ClientDisconnect`, for half a body is none."""
         parts: list[bytes] = []
+        size = 0
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if most is not None and size > most:
+                raise TooLarge(f"This takes no more than {most} bytes", "Send less.")
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -27,9 +27,10 @@ async def page(
     before: str | None = None,
     after: str | None = None,
     limit: int,
+    brief: bool = False,
 ) -> list[Run]:
-    """Newest first; see `ports.store.Runs.page` for the cursors, and for all owners'."""
-    return await core.store.runs.page(owner, where, before=before, after=after, limit=limit)
+    """Newest first; see `ports.store.Runs.page` for the cursors, for all owners', and for `brief`."""
+    return await core.store.runs.page(owner, where, before=before, after=after, limit=limit, brief=brief)
 
 
 async def events(

@@ -6,6 +6,7 @@ method may raise `StoreUnavailable`, after which nothing of the call has happene
 A `Store` belongs to one event loop.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -119,15 +120,21 @@ class Runs(Protocol):
         after: str | None,
         limit: int,
         offset: int = 0,
+        brief: bool = False,
     ) -> list[Run]:
         """Newest first, by id. `before` (id, exclusive) continues to older runs. `after` (id,
         exclusive) is the next `limit` newer ones, still newest first. Stable under inserts, but for
         `offset`, which passes over so many first: it is for APIs that have page numbers. `owner` None is
-        all owners. With `text` there is no `after`, and runs of one moment may come in another order."""
+        all owners. With `text` there is no `after`, and runs of one moment may come in another order.
+        `brief` reads of long outputs the beginning only: what `domain.preview` shows of them."""
         ...
 
     async def count(self, owner: str, where: RunFilter) -> int:
         """How many there are; walks an index over all of them."""
+        ...
+
+    async def owners(self, run_ids: Collection[str]) -> dict[str, str]:
+        """Whose each run is; those that are not there are left out."""
         ...
 
     async def commit(self, change: Change, now: Instant, *, message: NewMessage | None = None) -> Run:

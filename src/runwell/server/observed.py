@@ -21,6 +21,7 @@ class ObservedRuns:
         self.get = runs.get
         self.page = runs.page
         self.count = runs.count
+        self.owners = runs.owners
         self.every = runs.every
         self.delete = runs.delete
         self.claimable = runs.claimable

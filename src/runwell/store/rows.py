@@ -12,6 +12,7 @@ from runwell.domain.agent import AgentSpec
 from runwell.domain.callback import Callback
 from runwell.domain.instant import Instant
 from runwell.domain.json_gate import EMPTY, Json
+from runwell.domain.preview import cut
 from runwell.domain.principal import Key, Scope
 from runwell.domain.run import (
     NO_STEPS,
@@ -103,6 +104,12 @@ def run_of(row: Row) -> Run:
         label=label, extra=EMPTY if extra is None else Json(extra),
         callbacks=() if callbacks is None else _CALLBACKS(callbacks),
     )  # fmt: skip
+
+
+def brief_of(row: Row) -> Run:
+    """The run behind one row of a store's `BRIEF_FIELDS`: its output is good for a preview, and no more."""
+    run = run_of(row)
+    return run if run.output is None else msgspec.structs.replace(run, output=cut(bytes(run.output)))
 
 
 def insert_values(run: Run) -> Row:

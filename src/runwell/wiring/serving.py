@@ -52,7 +52,9 @@ async def serve(settings: Settings) -> None:
     async with machine(settings, agents_of(settings)) as running:
         local = await _local_mode(running.store, settings.host)
         closing = Closing(settings.max_streams)
-        accounts = Accounts(running.store, running.clock, signup_open=settings.signup_open)
+        accounts = Accounts(
+            running.store, running.clock, signup_open=settings.signup_open, signup_here=settings.signup_here
+        )
         app = _app(running, settings, closing, accounts, local)
         http = server(
             app,

@@ -8,6 +8,7 @@ import pytest
 
 from runwell.domain.errors import LogPruned
 from runwell.domain.events import StepStarted
+from runwell.domain.principal import Scope
 from runwell.stream.sse import RECONNECT
 from tests.support.asgi import AsgiClient
 from tests.support.house import House
@@ -210,3 +211,32 @@ async def test_steps_are_listed(house: House, client: AsgiClient):
     assert (step["key"], step["kind"], step["status"], step["inherited"]) == (
         "search", "code", "running", False,
     )  # fmt: skip
+
+
+async def test_a_list_is_told_what_to_look_at_again(house: House, client: AsgiClient):
+    ann = client.with_headers(authorization=f"Bearer {await house.secret('ann', {Scope.RUNS_READ})}")
+    boss = client.with_headers(authorization=f"Bearer {await house.secret('boss')}")
+    async with (
+        ann.open("GET", "/runs/changes") as own,
+        boss.open("GET", "/runs/changes?all_owners=true") as every,
+    ):
+        for exchange in (own, every):
+            await (await exchange.started()).until(RECONNECT)
+        assert (own.status, own.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        theirs, run = await house.submit(owner="bob"), await house.submit(owner="ann")
+        said = await own.until(b"changed")
+        assert said == b'event: changed\ndata: {"runs":["run_%b"],"more":false}\n\n' % run.id.encode()
+        all_of_them = await every.until(b"changed")
+        assert theirs.id.encode() in all_of_them
+    refused = await ann.get("/runs/changes?owner=bob")
+    assert (refused.status, refused.json["code"]) == (403, "forbidden")
+
+
+async def test_streams_of_changes_are_counted_and_end_with_the_server(house: House, client: AsgiClient):
+    house.closing.most_streams = 1
+    async with client.open("GET", "/runs/changes") as first:
+        await (await first.started()).until(RECONNECT)
+        refused = await client.get("/runs/changes")
+        assert (refused.status, refused.json["code"]) == (429, "too_many_streams")
+        house.closing.begin()
+        assert await first.read() == b""

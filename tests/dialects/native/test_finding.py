@@ -130,9 +130,25 @@ async def test_what_is_shown_fits_the_document(house: House):
     document = (await house.client.get("/openapi.json")).json
     await house.submit()
     for path, template in (
-        ("/runs?all_owners=1", "/runs"), ("/runs/stats", ""), ("/workers", ""), ("/users", ""),
+        ("/runs?all_owners=1", "/runs"), ("/runs?output=false", "/runs"), ("/runs/stats", ""),
+        ("/workers", ""), ("/users", ""),
     ):  # fmt: skip
         answers = document["paths"][template or path]["get"]["responses"]
         schema = answers["200"]["content"]["application/json"]["schema"]
         body = (await house.client.get(path)).json
         check_fits(body, {**schema, "components": document["components"]})
+
+
+async def test_a_list_without_outputs_says_how_each_begins(house: House):
+    run = await house.succeed(await house.a_running_run(), "word " * 50_000)
+    house.clock.move(1)
+    await house.submit()
+    page = await house.client.get("/runs?output=false")
+    queued, ended = page.json["runs"]
+    assert (queued["output"], queued["preview"]) == (None, None)
+    assert (ended["output"], ended["preview"]) == (None, ("word " * 50_000)[:200])
+    assert len(page.body) < 5_000
+    whole = (await house.client.get("/runs")).json["runs"][1]
+    assert "preview" not in whole
+    assert whole["output"] == "word " * 50_000
+    assert (await house.client.get(f"/runs/run_{run.id}")).json["output"] == whole["output"]

@@ -8,7 +8,6 @@ from tests.support.live_fleet import Fleet
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
-@pytest.mark.long
 async def test_ten_blows_lose_nothing(fleet: Fleet) -> None:
     report = await campaign(fleet, cycles=10)
     print("\n".join(report.lines()))

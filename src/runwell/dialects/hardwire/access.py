@@ -48,16 +48,19 @@ class Access:
 
     def __init__(self, services: Services, accounts: Accounts) -> None:
         self.accounts = accounts
+        self._authenticator = services.authenticator
         self._local_mode = services.authenticator.local_mode
         self._origins = allowed_origins(services.options.origins)
 
     async def enter(self, call: Call, right: Right) -> Visit:
-        """Who calls. Raises `Unauthenticated`; `Forbidden` for a foreign page."""
+        """Who calls. Raises `Unauthenticated`, `RateLimited`; `Forbidden` for a foreign page."""
         token = self.token(call)
         found = await self.accounts.find(token)
         if found is None or token is None:
             raise Unauthenticated("There is no session", "Sign in: POST /api/auth/sign-in/email.")
         self.check_page(call.scope)
+        if call.scope["method"] not in SAFE_METHODS:
+            self._authenticator.admit_change(found.principal)
         require(found.principal, right)
         headers = self.kept_cookie(call, token) if found.refreshed else []
         return Visit(found, token, headers)

@@ -101,9 +101,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedRun(Run, frozen=True, kw_only=True):
-    """`owner` is there when runs of others are listed."""
+    """`owner` is there when runs of others are listed. With `?output=false`, `output` is null and `preview`
+    is its beginning: of a text the text, else its JSON."""
 
     owner: str | UnsetType = UNSET
+    preview: str | UnsetType | None = UNSET
 
 
 class Submitted(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from runwell.dialects.native.routes import (
 from runwell.dialects.native.status import ReadRun
 from runwell.dialects.native.submit import PostRun
 from runwell.domain.callback import NATIVE_FORMAT
+from runwell.stream.changes import Changes
 
 DESCRIPTION = """\
 Runs AI agents as durable background runs. Submit a run, get its id at once; then poll it, watch it,
@@ -36,7 +37,8 @@ RFC 9457 problems with a `code` for machines and a `hint` for people.
 
 
 def build_native(services: Services) -> Dialect:
-    native = Native(services, Renderer())
+    core = services.core
+    native = Native(services, Renderer(), Changes(core.store, core.signals))
     app = FastAPI(
         title="Runwell",
         version=__version__,

@@ -1,5 +1,7 @@
 """GET /runs/{id}/events: a page of the log, or the log as it grows."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from urllib.parse import parse_qs
 
 from starlette.responses import Response
@@ -9,9 +11,9 @@ from runwell.dialects.native.native import Native, admit
 from runwell.dialects.native.responses import JSON, PRIVATE
 from runwell.domain.errors import InvalidInput
 from runwell.domain.ids import parse_id
-from runwell.domain.principal import Scope
+from runwell.domain.principal import Principal, Scope
 from runwell.engine import read
-from runwell.stream.sse import EventStream, rendered
+from runwell.stream.sse import RECONNECT, EventStream, rendered
 from runwell.stream.tail import tail
 
 MOST_EVENTS = 1_000
@@ -48,6 +50,21 @@ async def page(native: Native, owner: str, run_id: str, after: int, limit: int) 
     # The run was read before its log: what was final then has no later event.
     final = run.final and next_after >= run.last_seq
     return Reply(200, [JSON, PRIVATE], native.render.event_page(lines, next_after, final))
+
+
+def watch_changes(native: Native, caller: Principal, owner: str | None) -> EventStream:
+    """Which runs come and change, of an owner or for None of everybody. Raises `TooManyStreams`."""
+    return EventStream(_changes(native, owner), native.services.closing, who=caller.who, opening=b"")
+
+
+async def _changes(native: Native, owner: str | None) -> AsyncGenerator[bytes, None]:
+    async with aclosing(native.changes.of(owner)) as all_changes:
+        # Nothing is sent before listening has begun: whoever has heard from us reads the list, and misses
+        # nothing.
+        await anext(all_changes)
+        yield RECONNECT
+        async for changed in all_changes:
+            yield b"" if changed is None else native.render.changed(changed)
 
 
 def _cursor(call: Call) -> int:

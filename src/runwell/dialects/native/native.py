@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request
 from starlette.types import Scope as HttpScope
 
 from runwell.auth.authenticator import require
+from runwell.auth.origin import SAFE_METHODS
 from runwell.dialects.dialect import Services
 from runwell.dialects.exchange import Headers, Reply, bearer_or_key
 from runwell.dialects.native.responses import JSON, PRIVATE, Renderer, etag
@@ -17,15 +18,18 @@ from runwell.domain.events import LoggedEvent
 from runwell.domain.principal import Principal, Scope
 from runwell.domain.run import Run, RunStatus
 from runwell.engine.core import Core
+from runwell.stream.changes import Changes
 from runwell.stream.retry_after import retry_after
 
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """The dialect's rooms. `render` is shared by the routes of the app and the hot ones."""
+    """The dialect's rooms. `render` is shared by the routes of the app and the hot ones, `changes` by all
+    who read them."""
 
     services: Services
     render: Renderer
+    changes: Changes
 
     @property
     def core(self) -> Core:
@@ -83,6 +87,8 @@ async def _with_cookie(
     found = await signed_in(services.accounts, request, headers)
     if found is None:
         return await services.authenticator.admit(None, scope)
+    if request["method"] not in SAFE_METHODS:
+        services.authenticator.admit_change(found.principal)
     require(found.principal, scope)
     return found.principal
 

@@ -14,6 +14,7 @@ from runwell.domain.callback import Delivery, Post, SigningSecret, StandingCallb
 from runwell.domain.events import LoggedEvent
 from runwell.domain.ids import spell
 from runwell.domain.instant import Instant, seconds_between, to_iso
+from runwell.domain.preview import preview_of
 from runwell.domain.principal import Key
 from runwell.domain.run import Question, Run, RunStatus
 from runwell.domain.step import Step
@@ -21,6 +22,7 @@ from runwell.domain.thread import Message, Thread
 from runwell.domain.trigger import Trigger
 from runwell.domain.workflow import needs_of, plan_of
 from runwell.engine.callbacks import spell_secret
+from runwell.stream.changes import Changed
 
 JSON = (b"content-type", b"application/json")
 # Every answer depends on the caller and on the moment; a validator may still say that it is the same.
@@ -102,9 +104,14 @@ class Renderer:
             links=_links(run.id, mount),
         )
 
-    def listed(self, run: Run, position: int | None, mount: str, *, named: bool) -> bodies.ListedRun:
-        """A Run body in a list, with its owner when it is `named`."""
+    def listed(
+        self, run: Run, position: int | None, mount: str, *, named: bool, output: bool
+    ) -> bodies.ListedRun:
+        """A Run body in a list, with its owner when it is `named`; without `output` a preview of that."""
         body = msgspec.structs.asdict(self.run_body(run, position, mount))
+        if not output:
+            body["output"] = None
+            body["preview"] = None if run.output is None else preview_of(run.output)
         return bodies.ListedRun(**body, owner=run.owner if named else UNSET)
 
     def submitted(self, run: Run, mount: str) -> bytes:
@@ -135,6 +142,13 @@ class Renderer:
             b"id: %d\nevent: %b\ndata: %b\n\n" % (line.seq, line.type.encode(), self.event(line))
             for line in lines
         )
+
+    def changed(self, changed: Changed) -> bytes:
+        """The frame that says which runs of a list are to be looked at again."""
+        runs = b",".join(b'"run_%b"' % id.encode() for id in changed.run_ids)
+        return b'event: changed\ndata: {"runs":[%b],"more":%b}\n\n' % (
+            runs, b"true" if changed.more else b"false",
+        )  # fmt: skip
 
     def step(self, step: Step) -> bodies.Step:
         ended = step.finished_at

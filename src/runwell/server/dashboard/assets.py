@@ -48,7 +48,12 @@ class Assets:
         asset = self.files.get(name) if build == self.build else None
         if asset is None:
             raise HTTPException(404)
-        headers: Headers = [(b"content-type", asset.media_type), _KEPT, (b"vary", b"accept-encoding")]
+        headers: Headers = [
+            (b"content-type", asset.media_type),
+            _KEPT,
+            (b"vary", b"accept-encoding"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
         if b"gzip" not in call.headers.get(b"accept-encoding", b""):
             return Reply(200, headers, gzip.decompress(asset.packed))
         return Reply(200, [*headers, (b"content-encoding", b"gzip")], asset.packed)

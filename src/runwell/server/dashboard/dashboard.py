@@ -70,7 +70,14 @@ class Dashboard:
         self._signing_in = SigningIn(services, self._pages)
 
     def routes(self) -> Iterator[tuple[str, str, HotHandler]]:
-        """Method, path and handler of each."""
+        """Method, path and handler of each. Where a page can be read its head can, and the server leaves
+        the body out."""
+        for method, path, handler in self._routes():
+            yield method, path, handler
+            if method == "GET":
+                yield "HEAD", path, handler
+
+    def _routes(self) -> Iterator[tuple[str, str, HotHandler]]:
         yield "GET", "/", self._to_runs
         yield "GET", "/ui", self._to_runs
         yield "GET", "/ui/runs", self._to_runs
@@ -118,7 +125,7 @@ class Dashboard:
     async def _runs(self, call: Call) -> Reply:
         visitor = await self._visitor(call)
         query = call.scope["query_string"]
-        limited = b"limit=%d" % ROWS
+        limited = b"output=false&limit=%d" % ROWS
         answer = await ask(self._native, call, "/runs", limited + b"&" + query if query else limited)
         main = ""
         if answer.status == 200:
@@ -128,8 +135,11 @@ class Dashboard:
     async def _run(self, call: Call) -> Reply:
         visitor = await self._visitor(call)
         answer = await ask(self._native, call, f"/runs/{quote(call.param, safe='')}")
-        if answer.status != 200:
+        if answer.status in (404, 422):  # there is none of that id, or the id is none
             raise HTTPException(404)
+        if answer.status != 200:
+            problem = msgspec.json.decode(answer.body)
+            return self._fault(answer.status, problem["detail"], problem["hint"])
         return self._page(visitor, "Run", "/ui/", "", first=msgspec.Raw(answer.body))
 
     async def _view(self, call: Call) -> Reply:

@@ -115,6 +115,7 @@ def _headers(nonce: str) -> Headers:
         (b"cache-control", b"no-store"),
         (b"content-security-policy", policy.encode()),
         (b"referrer-policy", b"same-origin"),
+        (b"x-content-type-options", b"nosniff"),
         (b"cross-origin-opener-policy", b"same-origin"),
     ]
 

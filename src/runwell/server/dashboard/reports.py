@@ -7,7 +7,7 @@ import logging
 
 from runwell.auth.rate_limit import RateLimit
 from runwell.dialects.exchange import Call, Reply
-from runwell.domain.errors import RateLimited, TooLarge
+from runwell.domain.errors import RateLimited
 from runwell.ports.clock import Clock
 
 LOG = logging.getLogger("runwell.server.dashboard")
@@ -25,9 +25,7 @@ class Reports:
 
     async def take(self, call: Call) -> Reply:
         """204, whatever it says. Raises `TooLarge`."""
-        body = await call.body()
-        if len(body) > LARGEST:
-            raise TooLarge(f"A report of more than {LARGEST} bytes is not read", "Send it alone.")
+        body = await call.body(LARGEST)
         try:
             self._limit.take("reports", self._clock.now())
         except RateLimited:

@@ -1,7 +1,6 @@
 """The first rows of the run list as HTML, so that they are there before any script. `runs.js` draws the
 same rows; what it finds here it replaces."""
 
-import json
 from html import escape
 from typing import Any
 
@@ -47,9 +46,7 @@ def what(run: dict[str, Any]) -> str:
     if run["question"] is not None:
         return f"asks: {run['question']['question']}"[:200]
     if run["status"] == "succeeded":
-        output = run["output"]
-        text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-        return "" if output is None else " ".join(text[:200].split())
+        return " ".join((run.get("preview") or "").split())
     progress = run["progress"] or {}
     return str(progress.get("step") or run["steps"]["current"] or "")[:200]
 

@@ -42,6 +42,9 @@ class SigningIn:
             )
         except (Unauthenticated, RateLimited, InvalidInput) as error:
             return self._pages.sign_in(_status(error), following, email[:300], error.message, error.hint)
+        # The cookie of an earlier session is replaced: nobody could end that one any more.
+        if (earlier := token_in(call.scope, call.headers)) is not None:
+            await self._accounts().sign_out(earlier)
         cookie = cookies.set_cookie(made.token, secure=is_secure(call.scope), max_age=LIFE)
         return Reply(303, [(b"location", following.encode()), (b"set-cookie", cookie.encode())])
 
@@ -74,9 +77,7 @@ def _status(error: RunwellError) -> int:
 
 async def _fields(call: Call) -> dict[str, str]:
     """The fields of a form; of one that comes twice, the first. Raises `TooLarge`."""
-    body = await call.body()
-    if len(body) > LARGEST:
-        raise TooLarge(f"The form has more than {LARGEST} bytes", "Send its fields alone.")
+    body = await call.body(LARGEST)
     try:
         pairs = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
     except ValueError as error:

@@ -32,9 +32,15 @@ class Terms:
 
 
 def page_query(
-    owner: str | None, where: RunFilter, before: str | None, after: str | None, limit: int, offset: int = 0
+    owner: str | None,
+    where: RunFilter,
+    before: str | None,
+    after: str | None,
+    limit: int,
+    offset: int = 0,
+    fields: str = RUN_FIELDS,
 ) -> tuple[str, list[Any]]:
-    """The statement and its values; rows of `RUN_FIELDS`, newest first.
+    """The statement and its values; rows of `fields`, newest first.
 
     With `after` the oldest that are newer are wanted, so the ranges are walked upwards. All owners' runs are
     one range, by id: see `searching` for those of some statuses.
@@ -43,7 +49,7 @@ def page_query(
     high for the plan that is kept, that one was made for every call instead, which took longer than the call.
     """
     if owner is None:
-        return _every_owners(where, before, after, limit, offset)
+        return _every_owners(where, before, after, limit, offset, fields)
     walk = "ASC" if before is None and after is not None else "DESC"
     terms = conditions(owner, where, before, after, walked=True)
     # Equal statuses, said so that the order is by status and id: only the index of both gives it. Left to
@@ -55,7 +61,7 @@ def page_query(
     ids = f"""SELECT found.id FROM {_ranges(where)} CROSS JOIN LATERAL (
         SELECT id FROM runs WHERE {terms} AND {inside} ORDER BY {order} LIMIT {most}
     ) AS found ORDER BY found.id {walk} {_window(terms, limit, offset)}"""
-    return f"SELECT {RUN_FIELDS} FROM runs WHERE id IN ({ids}) ORDER BY id DESC", terms.values
+    return f"SELECT {fields} FROM runs WHERE id IN ({ids}) ORDER BY id DESC", terms.values
 
 
 def count_query(owner: str, where: RunFilter) -> tuple[str, list[Any]]:
@@ -70,14 +76,14 @@ def count_query(owner: str, where: RunFilter) -> tuple[str, list[Any]]:
 
 
 def _every_owners(
-    where: RunFilter, before: str | None, after: str | None, limit: int, offset: int
+    where: RunFilter, before: str | None, after: str | None, limit: int, offset: int, fields: str
 ) -> tuple[str, list[Any]]:
     walk = "ASC" if before is None and after is not None else "DESC"
     terms = conditions(None, where, before, after)
     terms.add("status = ANY({}::text[])", [status.value for status in sorted(where.statuses or RunStatus)])
     return (
         f"""SELECT * FROM (
-            SELECT {RUN_FIELDS} FROM runs WHERE {terms}
+            SELECT {fields} FROM runs WHERE {terms}
             ORDER BY id {walk} {_window(terms, limit, offset)}
         ) AS found ORDER BY id DESC""",
         terms.values,

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from runwell.domain.preview import CUT
 from runwell.store.rows import EVENT_TYPES_BY_KIND as EVENT_TYPES_BY_KIND
 from runwell.store.rows import KEY_FIELDS as KEY_FIELDS
 from runwell.store.rows import MAX_SEQ as MAX_SEQ
 from runwell.store.rows import THREAD_FIELDS as THREAD_FIELDS
+from runwell.store.rows import brief_of as brief_of
 from runwell.store.rows import insert_values as insert_values
 from runwell.store.rows import key_of as key_of
 from runwell.store.rows import message_of as message_of
@@ -26,6 +28,9 @@ RUN_FIELDS = """id, owner, agent, status, source, created_at, queued_at, version
     reason, worker, retry_of, continues, progress, usage, steps, question, error, metadata, definition,
     output, label, extra, callbacks"""
 """The select list that `run_of` reads, and the order of `insert_values`."""
+
+BRIEF_FIELDS = RUN_FIELDS.replace(" output,", f" substring(output FROM 1 FOR {CUT}) AS output,")
+"""The same with no more of an output than its preview takes; see `brief_of`."""
 
 RECORDED = ("progress", "usage", "steps", "first_output_at")
 """The columns of `record_values`: what `record` changes. No index has them."""

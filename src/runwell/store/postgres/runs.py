@@ -1,6 +1,7 @@
 """`ports.store.Runs` on PostgreSQL."""
 
 import logging
+from collections.abc import Collection
 from functools import partial
 
 import msgspec
@@ -20,7 +21,7 @@ from runwell.store.postgres.gathering import Gathering
 from runwell.store.postgres.paging import count_query
 from runwell.store.postgres.pool import Pool, Transaction
 from runwell.store.postgres.pruning import ForgetRuns, PruneLogs
-from runwell.store.postgres.rows import RUN_FIELDS, Row, run_of
+from runwell.store.postgres.rows import BRIEF_FIELDS, RUN_FIELDS, Row, brief_of, run_of
 
 LOG = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ ORDER BY expires_at, pk LIMIT $2"""
 _HELD = f"SELECT {RUN_FIELDS} FROM runs WHERE status = 'running' ORDER BY pk"
 _HELD_BY = f"SELECT {RUN_FIELDS} FROM runs WHERE status = 'running' AND worker = ANY($1::text[]) ORDER BY pk"
 _EVERY = f"SELECT {RUN_FIELDS} FROM runs WHERE id > $1 ORDER BY id LIMIT $2"
+_OWNERS = "SELECT id, owner FROM runs WHERE id = ANY($1::bytea[])"
 _FORGET = """DELETE FROM idempotency WHERE (owner, scope, key) IN (
     SELECT owner, scope, key FROM idempotency WHERE created_at < $1
     ORDER BY created_at, owner, scope, key LIMIT $2
@@ -93,14 +95,20 @@ class PostgresRuns:
         after: str | None,
         limit: int,
         offset: int = 0,
+        brief: bool = False,
     ) -> list[Run]:
-        rows = await searching.page(self._pool, owner, where, before, after, limit, offset)
-        return [run_of(row) for row in rows]
+        fields, read = (BRIEF_FIELDS, brief_of) if brief else (RUN_FIELDS, run_of)
+        rows = await searching.page(self._pool, owner, where, before, after, limit, offset, fields)
+        return [read(row) for row in rows]
 
     async def count(self, owner: str, where: RunFilter) -> int:
         sql, values = count_query(owner, where)
         (count,) = await self._pool.one(sql, *values) or (0,)
         return int(count)
+
+    async def owners(self, run_ids: Collection[str]) -> dict[str, str]:
+        rows = await self._pool.all(_OWNERS, [bytes.fromhex(id) for id in run_ids])
+        return {id.hex(): owner for id, owner in rows}
 
     async def commit(self, change: Change, now: Instant, *, message: NewMessage | None = None) -> Run:
         if not change.events and not change.visible:

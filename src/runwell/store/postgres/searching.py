@@ -34,26 +34,34 @@ async def page(
     after: str | None,
     limit: int,
     offset: int = 0,
+    fields: str = RUN_FIELDS,
 ) -> list[Row]:
-    """Rows of `RUN_FIELDS`. See `Runs.page`."""
+    """Rows of `fields`. See `Runs.page`."""
     if where.text is not None:
-        return await _by_words(pool, owner, where, where.text, before, limit, offset)
+        return await _by_words(pool, owner, where, where.text, before, limit, offset, fields)
     spread = owner is None and where.thread_id is None
     if spread and (where.statuses or where.agent is not None):
-        sql, values = _of_all_owners(where, before, after, limit, offset)
+        sql, values = _of_all_owners(where, before, after, limit, offset, fields)
     else:
-        sql, values = page_query(owner, where, before, after, limit, offset)
+        sql, values = page_query(owner, where, before, after, limit, offset, fields)
     return await pool.all(sql, *values)
 
 
 async def _by_words(
-    pool: Pool, owner: str | None, where: RunFilter, text: str, before: str | None, limit: int, offset: int
+    pool: Pool,
+    owner: str | None,
+    where: RunFilter,
+    text: str,
+    before: str | None,
+    limit: int,
+    offset: int,
+    fields: str,
 ) -> list[Row]:
     words = words_of(text)
     if not words or (where.statuses and RunStatus.FAILED not in where.statuses):
         return []
     for asked in (newest_query, words_query):
-        sql, values = asked(owner, where, words, before, limit, offset)
+        sql, values = asked(owner, where, words, before, limit, offset, fields)
         rows = await pool.all(sql, *values)
         if len(rows) == limit:
             break
@@ -61,7 +69,13 @@ async def _by_words(
 
 
 def newest_query(
-    owner: str | None, where: RunFilter, words: list[str], before: str | None, limit: int, offset: int
+    owner: str | None,
+    where: RunFilter,
+    words: list[str],
+    before: str | None,
+    limit: int,
+    offset: int,
+    fields: str = RUN_FIELDS,
 ) -> tuple[str, list[Any]]:
     """Among the newest that are like `where`: as good as the whole answer when there are enough."""
     terms = conditions(owner, where, before, None)
@@ -72,11 +86,17 @@ def newest_query(
     newest = f"""SELECT id, owner, agent, error FROM runs WHERE {_all(terms)}{narrow}
         ORDER BY {order} LIMIT {LOOKED_AT}"""
     match = _match(terms, None, None, words)
-    return _found(f"SELECT id FROM newest WHERE {match}", "newest", newest, terms, limit, offset)
+    return _found(f"SELECT id FROM newest WHERE {match}", "newest", newest, terms, (limit, offset), fields)
 
 
 def words_query(
-    owner: str | None, where: RunFilter, words: list[str], before: str | None, limit: int, offset: int
+    owner: str | None,
+    where: RunFilter,
+    words: list[str],
+    before: str | None,
+    limit: int,
+    offset: int,
+    fields: str = RUN_FIELDS,
 ) -> tuple[str, list[Any]]:
     """Among all, by the index of words and by nothing else."""
     terms = conditions(owner, where, before, None)
@@ -84,14 +104,17 @@ def words_query(
     said = (
         f"""SELECT id, owner, agent, thread_id, label, source, created_at, reason FROM runs WHERE {match}"""
     )
-    return _found(f"SELECT id FROM said WHERE {_all(terms)}", "said", said, terms, limit, offset)
+    return _found(f"SELECT id FROM said WHERE {_all(terms)}", "said", said, terms, (limit, offset), fields)
 
 
-def _found(ids: str, name: str, inner: str, terms: Terms, limit: int, offset: int) -> tuple[str, list[Any]]:
+def _found(
+    ids: str, name: str, inner: str, terms: Terms, window: tuple[int, int], fields: str
+) -> tuple[str, list[Any]]:
     """The runs with these ids, which come from `inner`, worked out by itself under that name."""
-    cut = f"ORDER BY id DESC LIMIT {terms.mark(limit)} OFFSET {terms.mark(offset)}"
+    limit, offset = map(terms.mark, window)
+    cut = f"ORDER BY id DESC LIMIT {limit} OFFSET {offset}"
     sql = f"""WITH {name} AS MATERIALIZED ({inner})
-    SELECT {RUN_FIELDS} FROM runs WHERE id IN ({ids} {cut}) ORDER BY id DESC"""
+    SELECT {fields} FROM runs WHERE id IN ({ids} {cut}) ORDER BY id DESC"""
     return sql, terms.values
 
 
@@ -112,7 +135,7 @@ def _match(terms: Terms, owner: str | None, agent: str | None, words: list[str])
 
 
 def _of_all_owners(
-    where: RunFilter, before: str | None, after: str | None, limit: int, offset: int
+    where: RunFilter, before: str | None, after: str | None, limit: int, offset: int, fields: str
 ) -> tuple[str, list[Any]]:
     """The first of all are among the runs of those owners and statuses whose own first ones come first."""
     walk = "ASC" if before is None and after is not None else "DESC"
@@ -127,7 +150,7 @@ def _of_all_owners(
             WHERE owners.owner IS NOT NULL
         ) AS wanted CROSS JOIN LATERAL ({range_of} 1) AS head ORDER BY head.id {walk} LIMIT {most}
     )
-    SELECT {RUN_FIELDS} FROM runs WHERE id IN (
+    SELECT {fields} FROM runs WHERE id IN (
         SELECT found.id FROM heads AS wanted CROSS JOIN LATERAL ({range_of} {most}) AS found
         ORDER BY found.id {walk} LIMIT {terms.mark(limit)} OFFSET {terms.mark(offset)}
     ) ORDER BY id DESC"""

@@ -13,9 +13,15 @@ SKEW = 3600 * SECOND
 
 
 def page_query(
-    owner: str | None, where: RunFilter, before: str | None, after: str | None, limit: int, offset: int = 0
+    owner: str | None,
+    where: RunFilter,
+    before: str | None,
+    after: str | None,
+    limit: int,
+    offset: int = 0,
+    fields: str = RUN_FIELDS,
 ) -> tuple[str, Row]:
-    """The statement and its values; rows of `RUN_FIELDS`, newest first.
+    """The statement and its values; rows of `fields`, newest first.
 
     With `after` the oldest that are newer are wanted, so the ranges are walked upwards. All owners' runs are
     one range, by id: see `searching` for those of some statuses.
@@ -29,7 +35,7 @@ def page_query(
         branches.append(f"SELECT * FROM ({walked})")
         bound += [*values, *value, limit + offset]
     ids = f"{' UNION ALL '.join(branches)} ORDER BY id {walk} LIMIT ? OFFSET ?"
-    return f"SELECT {RUN_FIELDS} FROM runs WHERE id IN ({ids}) ORDER BY id DESC", (*bound, limit, offset)
+    return f"SELECT {fields} FROM runs WHERE id IN ({ids}) ORDER BY id DESC", (*bound, limit, offset)
 
 
 def count_query(owner: str, where: RunFilter) -> tuple[str, Row]:

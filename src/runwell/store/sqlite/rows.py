@@ -4,11 +4,13 @@ from typing import Any
 
 from runwell.domain.events import LoggedEvent
 from runwell.domain.instant import Instant
+from runwell.domain.preview import CUT
 from runwell.store.rows import EVENT_KINDS as EVENT_KINDS
 from runwell.store.rows import EVENT_TYPES_BY_KIND as EVENT_TYPES_BY_KIND
 from runwell.store.rows import KEY_FIELDS as KEY_FIELDS
 from runwell.store.rows import MAX_SEQ as MAX_SEQ
 from runwell.store.rows import THREAD_FIELDS as THREAD_FIELDS
+from runwell.store.rows import brief_of as brief_of
 from runwell.store.rows import insert_values as insert_values
 from runwell.store.rows import key_of as key_of
 from runwell.store.rows import message_of as message_of
@@ -37,6 +39,11 @@ RUN_FIELDS = f"""id, owner, agent, status, source, created_at, queued_at, versio
     reason, worker, retry_of, continues, progress, usage, steps, question, error, metadata, definition,
     output, label, extra, callbacks"""
 """The select list that `run_of` reads."""
+
+BRIEF_FIELDS = RUN_FIELDS.replace(
+    " output,", f" CASE WHEN length(output) < {CUT} THEN output ELSE substr(output, 1, {CUT}) END,"
+)
+"""The same with no more of an output than its preview takes; see `rows.brief_of`."""
 
 INSERT_RUN = """INSERT INTO runs (
     id, owner, agent, status, source, created_at, queued_at, version, last_seq,

@@ -1,6 +1,7 @@
 """`ports.store.Runs` on SQLite: reads on the loop, writes through the desk."""
 
 import logging
+from collections.abc import Collection
 
 import msgspec
 
@@ -17,7 +18,7 @@ from runwell.store.sqlite.committing import CommitChange
 from runwell.store.sqlite.paging import count_query
 from runwell.store.sqlite.pruning import ForgetRuns, PruneLogs
 from runwell.store.sqlite.reader import Reader
-from runwell.store.sqlite.rows import MAX_SEQ, RUN_FIELDS, SEQ_BITS, Row, run_of
+from runwell.store.sqlite.rows import BRIEF_FIELDS, MAX_SEQ, RUN_FIELDS, SEQ_BITS, Row, brief_of, run_of
 from runwell.store.sqlite.transaction import Job, Transaction
 from runwell.store.sqlite.writer import Desk
 
@@ -29,6 +30,7 @@ _EXPIRED = f"""SELECT {RUN_FIELDS} FROM runs INDEXED BY runs_expiring
 WHERE status IN ('queued', 'waiting') AND expires_at <= ? ORDER BY expires_at LIMIT ?"""
 _HELD = f"SELECT {RUN_FIELDS} FROM runs INDEXED BY runs_held WHERE status = 'running' ORDER BY pk"
 _EVERY = f"SELECT {RUN_FIELDS} FROM runs WHERE id > ? ORDER BY id LIMIT ?"
+_OWNERS = "SELECT id, owner FROM runs WHERE id IN (SELECT unhex(value) FROM json_each(?))"
 _FORGET = """DELETE FROM idempotency WHERE (owner, scope, key) IN (
     SELECT owner, scope, key FROM idempotency WHERE created_at < ?
     ORDER BY created_at, owner, scope, key LIMIT ?
@@ -75,13 +77,19 @@ class SqliteRuns:
         after: str | None,
         limit: int,
         offset: int = 0,
+        brief: bool = False,
     ) -> list[Run]:
-        rows = searching.page(self._reader, owner, where, before, after, limit, offset)
-        return [run_of(row) for row in rows]
+        fields, read = (BRIEF_FIELDS, brief_of) if brief else (RUN_FIELDS, run_of)
+        rows = searching.page(self._reader, owner, where, before, after, limit, offset, fields)
+        return [read(row) for row in rows]
 
     async def count(self, owner: str, where: RunFilter) -> int:
         sql, values = count_query(owner, where)
         return int((self._reader.one(sql, values) or (0,))[0])
+
+    async def owners(self, run_ids: Collection[str]) -> dict[str, str]:
+        ids = msgspec.json.encode(sorted(run_ids)).decode()
+        return {id.hex(): owner for id, owner in self._reader.all(_OWNERS, (ids,))}
 
     async def commit(self, change: Change, now: Instant, *, message: NewMessage | None = None) -> Run:
         if not change.events and not change.visible:

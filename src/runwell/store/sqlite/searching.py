@@ -33,14 +33,15 @@ def page(
     after: str | None,
     limit: int,
     offset: int = 0,
+    fields: str = RUN_FIELDS,
 ) -> list[Row]:
-    """Rows of `RUN_FIELDS`. See `Runs.page`."""
+    """Rows of `fields`. See `Runs.page`."""
     if where.text is not None:
-        return _by_words(reader, owner, where, where.text, before, limit, offset)
+        return _by_words(reader, owner, where, where.text, before, limit, offset, fields)
     spread = owner is None and where.thread_id is None
     if spread and (where.statuses or where.agent is not None):
-        return _of_all_owners(reader, where, before, after, limit, offset)
-    return reader.all(*page_query(owner, where, before, after, limit, offset))
+        return _of_all_owners(reader, where, before, after, limit, offset, fields)
+    return reader.all(*page_query(owner, where, before, after, limit, offset, fields))
 
 
 def _by_words(
@@ -51,6 +52,7 @@ def _by_words(
     before: str | None,
     limit: int,
     offset: int,
+    fields: str,
 ) -> list[Row]:
     """The index gives them by pk, the newest first, and only as many as are taken: so that is the order."""
     match = _match(owner, where.agent, words_of(text))
@@ -61,7 +63,7 @@ def _by_words(
         terms.append("runs.owner = ?")
         values.append(owner)
     low, high = _span(reader, where, before)
-    sql = f"""SELECT {RUN_FIELDS} FROM run_errors CROSS JOIN runs ON runs.pk = run_errors.rowid
+    sql = f"""SELECT {fields} FROM run_errors CROSS JOIN runs ON runs.pk = run_errors.rowid
         WHERE {" AND ".join(["run_errors MATCH ? AND run_errors.rowid BETWEEN ? AND ?", *terms])}
         ORDER BY run_errors.rowid DESC LIMIT ? OFFSET ?"""
     return reader.all(sql, (match, low, high, *values, limit, offset))
@@ -100,7 +102,13 @@ def _span(reader: Reader, where: RunFilter, before: str | None) -> tuple[int, in
 
 
 def _of_all_owners(
-    reader: Reader, where: RunFilter, before: str | None, after: str | None, limit: int, offset: int
+    reader: Reader,
+    where: RunFilter,
+    before: str | None,
+    after: str | None,
+    limit: int,
+    offset: int,
+    fields: str,
 ) -> list[Row]:
     """The first `most` are among the runs of those owners and statuses whose own first ones come first."""
     most = limit + offset
@@ -122,6 +130,6 @@ def _of_all_owners(
     rows: list[Any] = []
     for owner, status, _ in heads:
         of_one = msgspec.structs.replace(where, statuses=frozenset({RunStatus(status)}))
-        rows += reader.all(*page_query(owner, of_one, before, after, most))
+        rows += reader.all(*page_query(owner, of_one, before, after, most, 0, fields))
     rows.sort(key=lambda row: bytes(row[0]), reverse=not upwards)
     return sorted(rows[offset:most], key=lambda row: bytes(row[0]), reverse=True)

@@ -42,7 +42,7 @@ class AuthRoutes:
         given = await self._given(call)
         self._check_page(call)
         name, email, password = (_text(given, each) for each in ("name", "email", "password"))
-        if not self._accounts.signup_open:
+        if not self._accounts.takes(address_of(call.scope)):
             raise AuthFailed(400, SIGN_UP_CLOSED)
         email, name = _email(email), _name(name)
         _check_password(password)

@@ -64,11 +64,12 @@ async def list_runs(
     cursor: Cursor = None,
     owner: OfOwner = None,
     all_owners: AllOwners = False,
+    output: Annotated[bool, Query(description="false: a `preview` of each output in its place")] = True,
 ) -> Response:
     """List runs, newest first.
 
     `text` finds failed runs by the words of their errors. With `owner` or `all_owners` each run says whose
-    it is.
+    it is. Outputs may be long: whoever shows only the list need not be sent them.
     """
     native, mount = native_of(request), mount_of(request)
     where = requests.run_filter(
@@ -76,13 +77,29 @@ async def list_runs(
     )
     owned_by, before = whose(caller, owner, all_owners=all_owners), requests.read_cursor(cursor)
     # One more than asked for tells whether there is another page.
-    runs = await read.page(native.core, owned_by, where, before=before, limit=limit + 1)
+    runs = await read.page(native.core, owned_by, where, before=before, limit=limit + 1, brief=not output)
     shown, named = runs[:limit], all_owners or owner is not None
     body = bodies.RunPage(
-        runs=[native.render.listed(run, await native.position(run), mount, named=named) for run in shown],
+        runs=[
+            native.render.listed(run, await native.position(run), mount, named=named, output=output)
+            for run in shown
+        ],
         next_cursor=requests.cursor_of(shown[-1].id) if len(runs) > limit else None,
     )
     return as_response(native.render.json(200, body, [PRIVATE]))
+
+
+async def watch_runs(
+    request: Request, caller: ReadsRuns, owner: OfOwner = None, all_owners: AllOwners = False
+) -> Response:
+    """Be told which runs come and change.
+
+    A stream of server-sent events, at most four a second: `changed` with the ids in `runs`, no more than
+    a hundred, and whether there were `more`. It says what to look at again, and no more than that. What
+    changes while nobody listens is not told later: whoever connects, or connects again, lists the runs
+    once, when the first bytes have come.
+    """
+    return events.watch_changes(native_of(request), caller, whose(caller, owner, all_owners=all_owners))
 
 
 async def get_run(request: Request, run_id: RunId) -> Response:
@@ -170,6 +187,12 @@ _IF_NONE_MATCH = header("If-None-Match", "The ETag of an earlier answer", {"type
 _LAST_EVENT_ID = header("Last-Event-ID", "The number of the last event seen", {"type": "string"})
 _SUBMITTED = ("Location", "Idempotent-Replayed", "Preference-Applied")
 _SEEN = ("ETag", "Retry-After")
+_CHANGES = {
+    "text/event-stream": {
+        "schema": {"type": "string"},
+        "example": 'event: changed\ndata: {"runs":["run_01a2cc7a7f9b4f6d8c30e3a4b16e5d01"],"more":false}\n\n',
+    }
+}
 _STREAM = {
     "text/event-stream": {
         "schema": {"type": "string"},
@@ -189,6 +212,9 @@ OPERATIONS = (
         "runs", requests.SubmitRun, (404, 409), _EXAMPLE, (_IDEMPOTENCY_KEY, _PREFER),
     ),
     Operation("GET", "/runs", list_runs, (Answer(200, "A page.", bodies.RunPage),), "runs"),
+    Operation(
+        "GET", "/runs/changes", watch_runs, (Answer(200, "The stream.", None, (), _CHANGES),), "runs"
+    ),
     Operation(
         "GET", "/runs/{run_id}", get_run,
         (
