@@ -13,9 +13,9 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for each test: while Playwright is open, its thread has a loop, and other tests want theirs.
+    """One for each file: while Playwright is open, its thread has a loop, and other files want theirs.
 
     Without Chromium these tests are skipped on a laptop, and fail in CI.
     """

@@ -3,13 +3,17 @@
 The hour before is made up with a clock that is moved; what is seen of single runs has really happened.
 """
 
+import argparse
 import asyncio
+import http.server
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -68,8 +72,32 @@ async def one_run(house: House, chance: random.Random) -> None:
         await house.do(run, Succeed(output=encode(f"What there is to know of {topic}.")))
 
 
-def views(client: Client) -> Iterator[tuple[str, str]]:
+class Thankful(http.server.BaseHTTPRequestHandler):
+    """What is told of runs that end."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def somebody_told() -> Iterator[str]:
+    """The address of one."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Thankful) as receiver:
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{receiver.server_port}/hooks"
+        receiver.shutdown()
+
+
+def views(client: Client, told: str) -> Iterator[tuple[str, str]]:
     """The name of each picture and the path below /ui/ of what is on it."""
+    client.callbacks.create(told)
+    client.schedules.create("researcher", "0 7 * * 1-5", {"topic": "tides"}, name="Morning report")
+    client.schedules.create("importer", "*/15 * * * *", 20, name="Import what came", paused=True)
     thread = client.threads.create(title="Tides and moons")
     for text in ("What makes the tides?", "And why are there *two* a day?"):
         until(client, client.runs.create("mirror", text, thread_id=thread.id).id, "succeeded")
@@ -100,8 +128,12 @@ def take(page: Page, url: str, path: Path) -> None:
 
 
 def main() -> None:
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "view", nargs="*", help="only these; all without. A view is named as its pictures are."
+    )
+    chosen = parser.parse_args().view
+    FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         asyncio.run(fill_the_hour(folder))
@@ -109,12 +141,16 @@ def main() -> None:
         command = [sys.executable, "-m", "runwell", "users", "create", "ann@example.com", "--admin"]
         password = "correct horse battery\n"
         subprocess.run(command, cwd=folder, env=without_settings(), input=password, text=True, check=True)
-        with LiveServer(folder, str(Path(shown_agents.__file__))) as server, sync_playwright() as playwright:
+        allowed = {"RUNWELL_CALLBACKS_ALLOW": "127.0.0.1"}
+        shown = LiveServer(folder, str(Path(shown_agents.__file__)), env=allowed)
+        with shown as server, somebody_told() as told, sync_playwright() as playwright:
             chromium = shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
             pages = {look: browser.new_context(**given).new_page() for look, given in LOOKS.items()}  # type: ignore[arg-type]
             with server.client() as client:
-                for view, path in [*views(client), ("sign-in", "sign-in")]:
+                for view, path in [*views(client, told), ("sign-in", "sign-in")]:
+                    if chosen and view not in chosen:
+                        continue
                     for look, page in pages.items():
                         take(page, f"{server.url}/ui/{path}", FOLDER / f"{view}-{look}.png")
             browser.close()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.support.live_server import LiveServer, without_settings
+from tests.support.live_server import LiveServer, settings_of, without_settings
 
 PERSON = {"email": "ann@example.com", "password": "correct horse battery", "name": "Ann"}
 FETCH = """async ([url, options]) => {
@@ -32,7 +32,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """With a key, so that nothing but the cookie's own protection stands between it and foreign pages."""
     folder = tmp_path_factory.mktemp("browser")
     command = [sys.executable, "-m", "runwell", "keys", "create", "browser"]
-    subprocess.run(command, cwd=folder, env=without_settings(), capture_output=True, check=True)
+    settings = without_settings(settings_of(folder).items())
+    subprocess.run(command, cwd=folder, env=settings, capture_output=True, check=True)
     with LiveServer(folder) as running:
         yield running
 

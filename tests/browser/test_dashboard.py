@@ -88,10 +88,11 @@ def test_no_text_takes_the_page_away(browser: Browser, server: LiveServer, clien
 
 
 def test_everything_is_reached_with_keys(browser: Browser, server: LiveServer, client: Client) -> None:
-    first, second = (client.runs.create("mirror", word) for word in ("one", "two"))
+    thread = client.threads.create().id
+    first, second = (client.runs.create("mirror", word, thread_id=thread) for word in ("one", "two"))
     until(client, second.id, "succeeded")
     with a_page(browser) as (page, _):
-        page.goto(f"{server.url}/ui/?agent=mirror")
+        page.goto(f"{server.url}/ui/?thread_id={thread}")
         expect(page.locator(row(page, second.id))).to_contain_text("two")
         page.keyboard.press("j")
         page.keyboard.press("j")

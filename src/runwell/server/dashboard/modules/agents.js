@@ -2,7 +2,7 @@
 
 import { call, get, post } from "./api.js";
 import { fill, h } from "./dom.js";
-import { attempt, modal } from "./keyboard.js";
+import { attempt, sure } from "./keyboard.js";
 import { listing, tag } from "./listing.js";
 import { schemaForm } from "./schema_form.js";
 import { snippets, submitting } from "./snippets.js";
@@ -25,7 +25,8 @@ const all = (main, context) => listing(main, {
 });
 
 async function one(main, context, name) {
-  const agent = await get(`/agents/${encodeURIComponent(name)}`, { signal: context.signal });
+  const [agent, { runs }] = await Promise.all([`/agents/${encodeURIComponent(name)}`, `/runs?limit=5&output=false&agent=${encodeURIComponent(name)}`]
+    .map((path) => get(path, { signal: context.signal })));
   context.title(agent.name);
   const again = new URLSearchParams(location.search).get("thread_id");
   const form = schemaForm(agent.input_schema, { label: "Input" });
@@ -51,7 +52,6 @@ async function one(main, context, name) {
     agent.steps ? steps(agent.steps) : null,
     h("details", h("summary", "Input schema"), h("pre", { tabIndex: 0 }, JSON.stringify(agent.input_schema, null, 2))),
     agent.output_schema ? h("details", h("summary", "Output schema"), h("pre", { tabIndex: 0 }, JSON.stringify(agent.output_schema, null, 2))) : null));
-  const { runs } = await get(`/runs?limit=5&agent=${encodeURIComponent(agent.name)}`, { signal: context.signal });
   if (runs.length) fill(recent, h("h2", "Latest runs"), h("ul.plain", runs.map((run) => h("li", { data: { row: "" } }, status(run.status), " ", h("a", { href: `/ui/runs/${run.id}` }, run.id.slice(-8)), " ", ago(run.created_at)))),
     h("p", h("a", { href: `/ui/?agent=${encodeURIComponent(agent.name)}` }, "All runs of this agent")));
 }
@@ -93,8 +93,7 @@ function steps(all) {
 }
 
 async function remove(agent, context) {
-  const chosen = await modal(`Delete ${agent.name}?`, h("p", "Its runs stay."), [["", "Keep it"], ["yes", "Delete", "danger"]]);
-  if (chosen === "yes") await attempt(async () => {
+  if (await sure(`Delete ${agent.name}?`, "Its runs stay.", "Keep it", "Delete")) await attempt(async () => {
     await call("DELETE", `/agents/${encodeURIComponent(agent.name)}`);
     context.go("/ui/agents");
   }, "Deleted.");

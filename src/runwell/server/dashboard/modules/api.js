@@ -1,15 +1,19 @@
 // The native API, as any client of it would ask. A page of this server needs no key: its cookie, or
 // local mode, says who asks.
 
+import { say } from "./dom.js";
+import { clock, now } from "./words.js";
+
 /** What the server refused, or that it could not be reached. */
 export class Problem extends Error {
-  constructor(status, code, detail, hint) {
+  constructor(status, code, detail, hint, after = null) {
     super(detail);
-    Object.assign(this, { status, code, hint });
+    // `after`: in how many seconds the server wants to be asked again.
+    Object.assign(this, { status, code, hint, after });
   }
 }
 
-const UNREACHED = "The server does not answer.";
+export const UNREACHED = "The server does not answer.";
 
 export async function call(method, path, body, { headers = {}, signal } = {}) {
   const options = { method, headers: { accept: "application/json", ...headers }, signal };
@@ -24,7 +28,6 @@ export async function call(method, path, body, { headers = {}, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "unreachable", UNREACHED, "It may be starting again. This page goes on by itself when it is back.");
   }
-  if (answer.status === 401) signIn();
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   throw await problemOf(answer);
 }
@@ -33,8 +36,9 @@ export const get = (path, options) => call("GET", path, undefined, options);
 export const post = (path, body, options) => call("POST", path, body, options);
 
 export async function problemOf(answer) {
+  if (answer.status === 401) signIn();
   const said = await answer.json().catch(() => ({}));
-  return new Problem(answer.status, said.code ?? "http", said.detail ?? `The server answered ${answer.status}.`, said.hint ?? "");
+  return new Problem(answer.status, said.code ?? "http", said.detail ?? `The server answered ${answer.status}.`, said.hint ?? "", Number(answer.headers.get("retry-after")) || null);
 }
 
 function signIn() {
@@ -42,8 +46,8 @@ function signIn() {
   location.assign(`/ui/sign-in?next=${encodeURIComponent(here)}`);
 }
 
-/** Resolves after a time, or at once when the signal aborts or the page is seen again. */
-export function pause(ms, signal) {
+/** Resolves after a time, or at once when the signal aborts or, unless `patient`, the page is seen again. */
+export function pause(ms, signal, patient = false) {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
@@ -54,8 +58,10 @@ export function pause(ms, signal) {
     };
     const seen = () => document.visibilityState === "visible" && done();
     const timer = setTimeout(done, ms);
-    document.addEventListener("visibilitychange", seen);
-    addEventListener("online", done);
+    if (!patient) {
+      document.addEventListener("visibilitychange", seen);
+      addEventListener("online", done);
+    }
     signal?.addEventListener("abort", done);
     if (signal?.aborted) done();
   });
@@ -66,14 +72,23 @@ export async function visible(signal) {
   while (document.visibilityState === "hidden" && !signal?.aborted) await pause(60_000, signal);
 }
 
-let fault = null;
-/** Tell the reader that the server is away, and that it is back. */
-export function connection(problem) {
-  if (Boolean(problem) === Boolean(fault)) return;
-  fault = problem;
+/** Ms to wait after so many failures in a row. No two pages come back at once. */
+export const backOff = (failures) => Math.min(100 * 2 ** failures, 8_000) * (0.5 + Math.random());
+
+/** The server failed so often in a row: tell the reader, unless it is the first time and may pass, and say for
+ * how many ms to leave it alone. */
+export function trouble(problem, failures, tell = true) {
+  const { after } = problem;
+  const wait = after ? 1_000 * (after + Math.random()) : backOff(failures);
+  if (tell && (after || failures > 1)) connection(`${problem.message} ${after ? `This page goes on at ${clock(now() + wait)}.` : "Trying again …"}`);
+  return { wait, patient: Boolean(after) };
+}
+
+/** What is said over every view; nothing when all is well. */
+export function connection(text = "") {
   const place = document.getElementById("connection");
-  place.hidden = !problem;
-  place.textContent = problem ? `${problem.message} Trying again …` : "";
+  place.hidden = !text;
+  say(place, text);
 }
 
 /** Ask again and again: `work` says in how many ms it wants to be called next. Nothing is asked while nobody
@@ -83,18 +98,17 @@ export async function poll(signal, work) {
   while (!signal.aborted) {
     await visible(signal);
     if (signal.aborted) return;
-    let wait;
+    let wait, patient;
     try {
       wait = await work();
+      if (failures) connection();
       failures = 0;
-      connection(null);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Problem)) throw error;
-      if (error.status === 0 || error.status >= 500) connection(error);
-      else if (error.status !== 429) throw error;
-      wait = Math.min(500 * 2 ** failures++, 8_000);
+      if (error.status && error.status !== 429 && error.status < 500) throw error;
+      ({ wait, patient } = trouble(error, ++failures));
     }
-    await pause(wait, signal);
+    await pause(wait, signal, patient);
   }
 }

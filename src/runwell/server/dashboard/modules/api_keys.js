@@ -2,7 +2,7 @@
 
 import { call, get, post } from "./api.js";
 import { field, h } from "./dom.js";
-import { attempt, modal } from "./keyboard.js";
+import { attempt, sure } from "./keyboard.js";
 import { listing, secret, tag } from "./listing.js";
 import { copy } from "./snippets.js";
 import { ago } from "./words.js";
@@ -44,6 +44,5 @@ function form(made, reload) {
 }
 
 async function revoke(key, reload) {
-  const chosen = await modal(`Revoke ${key.name}?`, h("p", "Programs that use it are refused from now on. This cannot be taken back."), [["", "Keep it"], ["yes", "Revoke", "danger"]]);
-  if (chosen === "yes") await attempt(async () => (await call("DELETE", `/keys/${key.id}`), reload()), "Revoked.");
+  if (await sure(`Revoke ${key.name}?`, "Programs that use it are refused from now on. This cannot be taken back.", "Keep it", "Revoke")) await attempt(async () => (await call("DELETE", `/keys/${key.id}`), reload()), "Revoked.");
 }

@@ -1,8 +1,8 @@
 // The frame around the views: which one is shown, the keyboard, the theme, what is said aloud.
 
-import { Problem } from "./api.js";
+import { connection, Problem } from "./api.js";
 import { fill, h } from "./dom.js";
-import { startKeys } from "./keyboard.js";
+import { notice, startKeys } from "./keyboard.js";
 import { setNow, tickTimes } from "./words.js";
 import * as agents from "./agents.js";
 import * as callbacks from "./callbacks.js";
@@ -26,9 +26,14 @@ const VIEWS = [
   [/^\/ui\/users$/, "Users", users],
 ];
 
-// Whoever leaves a view does not want to hear that what it was asking for was given up.
+// Whoever leaves a view does not want to hear that what it was asking for was given up; but whatever else was
+// refused is told.
 addEventListener("unhandledrejection", (event) => {
-  if (event.reason?.name === "AbortError") event.preventDefault();
+  const { reason } = event;
+  if (reason?.name === "AbortError") return event.preventDefault();
+  if (!(reason instanceof Problem)) return;
+  event.preventDefault();
+  notice(`${reason.message} ${reason.hint ?? ""}`, "bad");
 });
 
 const seed = JSON.parse(document.getElementById("seed").textContent);
@@ -55,6 +60,7 @@ async function show() {
   shown.leave.abort();
   shown.leave = new AbortController();
   shown.keys = {};
+  connection();
   const { signal } = shown.leave;
   const [pattern, title, view, current] = VIEWS.find(([each]) => each.test(location.pathname)) ?? [];
   if (!pattern) return location.reload();
@@ -88,16 +94,12 @@ function tell(place, error) {
     h("p", h("button", { type: "button", onclick: show }, "Try again"), " ", h("a", { href: "/ui/" }, "Go to the runs")))));
 }
 
-export function go(path, { replace = false } = {}) {
-  const url = new URL(path, location.href);
-  if (replace) history.replaceState(null, "", url);
-  else history.pushState(null, "", url);
+export function go(path) {
+  history.pushState(null, "", new URL(path, location.href));
   closeMenu();
   show();
-  if (!replace) {
-    scrollTo(0, 0);
-    main.focus({ preventScroll: true });
-  }
+  scrollTo(0, 0);
+  main.focus({ preventScroll: true });
 }
 
 document.addEventListener("click", (event) => {

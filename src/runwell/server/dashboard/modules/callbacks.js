@@ -2,7 +2,7 @@
 
 import { call, get, post } from "./api.js";
 import { field, h } from "./dom.js";
-import { attempt, modal } from "./keyboard.js";
+import { attempt, sure } from "./keyboard.js";
 import { listing, secret, table, tag } from "./listing.js";
 import { copy } from "./snippets.js";
 import { ago, clock, instant, short } from "./words.js";
@@ -64,7 +64,6 @@ function actions(callback, made, reload) {
       made.replaceChildren(secret("The new secret", rotated.secret, `The old one is good until ${clock(instant(rotated.old_valid_until))}.`, copy));
     }) }, "New secret"),
     h("button.quiet", { type: "button", onclick: async () => {
-      const chosen = await modal("Delete this callback?", h("p", "What was still to be posted for it is given up."), [["", "Keep it"], ["yes", "Delete", "danger"]]);
-      if (chosen === "yes") await attempt(async () => (await call("DELETE", path), reload()), "Deleted.");
+      if (await sure("Delete this callback?", "What was still to be posted for it is given up.", "Keep it", "Delete")) await attempt(async () => (await call("DELETE", path), reload()), "Deleted.");
     } }, "Delete …"));
 }

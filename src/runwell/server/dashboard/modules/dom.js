@@ -80,6 +80,15 @@ export function keep(parent, items, keyOf, make, update) {
   }
 }
 
+/** Below its heading a view is shown when what it begins with is there, or after a moment without: nothing moves
+ * away under the eyes. */
+export function whenThere(view, ...promises) {
+  view.classList.add("pending");
+  const show = () => view.classList.remove("pending");
+  setTimeout(show, 600);
+  Promise.allSettled(promises).then(show);
+}
+
 let numbers = 0;
 /** An id for a label and what it names. */
 export const fresh = (word) => `${word}-${++numbers}`;

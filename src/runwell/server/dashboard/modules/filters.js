@@ -1,8 +1,8 @@
 // What of the runs is shown. The URL is the only place where that stands.
 
 import { get } from "./api.js";
-import { fresh, h, icon } from "./dom.js";
-import { STATUSES } from "./words.js";
+import { fresh, h, icon, say } from "./dom.js";
+import { now, STATUSES } from "./words.js";
 
 const NAMES = ["status", "agent", "thread_id", "owner", "all_owners", "text", "since", "until"];
 const LAST = [["Last hour", 3600], ["Last 24 hours", 86_400], ["Last 7 days", 604_800]];
@@ -13,89 +13,100 @@ export function wanted(search) {
   return new URLSearchParams([...given].filter(([name, value]) => NAMES.includes(name) && value));
 }
 
-export function filters(query, context) {
-  const change = (edit) => {
-    const next = new URLSearchParams(query);
-    edit(next);
-    const text = String(next);
-    context.go(text ? `/ui/?${text}` : "/ui/", { replace: true });
-  };
-  const one = (name, value) => change((next) => {
-    if (value) next.set(name, value);
-    else next.delete(name);
-    if (name === "owner") next.delete("all_owners");
-  });
-  const chips = h("div.chips", { role: "group", "aria-label": "Status" }, STATUSES.map((word) => chip(word, query, change)));
+/** The bar over the list. A change of it is written to `query` and to the URL, and `changed` is told; the bar stays
+ * as it is, with the focus where it was. */
+export function filters(query, context, changed) {
   const known = h("datalist", { id: "agent-names" });
   get("/agents", { signal: context.signal }).then(
     ({ agents }) => known.append(...agents.map((agent) => h("option", { value: agent.name }))), () => null);
   const rest = [...query.keys()].some((name) => name !== "status" && name !== "text");
+  const clear = h("a", { href: "/ui/" }, "Clear filters");
+  const shown = [];
+  const bar = {
+    query,
+    /** Keep what `shows` the filters true. */
+    show(shows) {
+      shown.push(shows);
+      shows();
+    },
+    change(edit) {
+      const before = String(query);
+      edit();
+      const text = String(query);
+      if (text === before) return;
+      history.replaceState(null, "", text ? `/ui/?${text}` : "/ui/");
+      for (const each of shown) each();
+      changed();
+    },
+  };
+  bar.show(() => (clear.hidden = !query.size));
   return h("form.filters", { role: "search", "aria-label": "Runs", onsubmit: (event) => event.preventDefault() },
-    chips,
-    input("Search in errors", "text", query, one, { type: "search", data: { search: "" } }),
+    h("div.chips", { role: "group", "aria-label": "Status" }, STATUSES.map((word) => chip(word, bar))),
+    input("Search in errors", "text", bar, { type: "search", data: { search: "" } }),
     h("details.more", { open: rest || !matchMedia("(max-width: 720px)").matches }, h("summary", "More filters"), h("div.filters", known,
-      input("Agent", "agent", query, one, { list: "agent-names" }),
-      input("Thread", "thread_id", query, one, {}),
-      context.may("admin") ? input("Owner", "owner", query, one, { placeholder: "you" }) : null,
-      context.may("admin") ? everybody(query, change) : null,
-      times(query, change))),
-    [...query].length ? h("a", { href: "/ui/" }, "Clear filters") : null);
+      input("Agent", "agent", bar, { list: "agent-names" }),
+      input("Thread", "thread_id", bar, {}),
+      context.may("admin") ? [input("Owner", "owner", bar, { placeholder: "you" }), everybody(bar)] : null,
+      times(bar))),
+    clear);
 }
 
-function chip(word, query, change) {
-  const on = query.getAll("status").includes(word);
-  return h("button.chip.status", {
-    type: "button", class: word, "aria-pressed": String(on),
-    onclick: () => change((next) => {
-      const others = next.getAll("status").filter((each) => each !== word);
-      next.delete("status");
-      for (const each of on ? others : [...others, word]) next.append("status", each);
+function chip(word, { query, change, show }) {
+  const button = h("button.chip.status", {
+    type: "button", class: word,
+    onclick: () => change(() => {
+      const all = query.getAll("status");
+      if (all.includes(word)) query.delete("status", word);
+      else query.append("status", word);
     }),
   }, icon(word), word);
+  show(() => button.setAttribute("aria-pressed", String(query.has("status", word))));
+  return button;
 }
 
-function input(label, name, query, one, props) {
-  const id = fresh("filter");
-  const control = h("input", {
-    type: "text", id, name, value: query.get(name) ?? "", autocomplete: "off", spellcheck: false, ...props,
-    onchange: () => one(name, control.value.trim()),
-    onkeydown: (event) => event.key === "Enter" && one(name, control.value.trim()),
+/** `name` is as the control says; a change of it by another one shows in it. */
+function control(name, { query, change, show }, props, read, write) {
+  const made = h("input", { id: fresh("filter"), autocomplete: "off", ...props, onchange: () => take() });
+  const take = () => change(() => {
+    const value = read(made);
+    if (value) query.set(name, value);
+    else query.delete(name);
+    if (value && name === "owner") query.delete("all_owners");
+    if (value && name === "all_owners") query.delete("owner");
   });
-  if (props.list) control.setAttribute("list", props.list);
-  return h("span.filter", h("label", { htmlFor: id }, label), control);
+  made.addEventListener("keydown", (event) => event.key === "Enter" && take());
+  show(() => made !== document.activeElement && write(made, query.get(name) ?? ""));
+  return made;
 }
 
-function everybody(query, change) {
-  const id = fresh("filter");
-  const box = h("input", { type: "checkbox", id, checked: query.get("all_owners") === "true", onchange: () => change((next) => {
-    next.delete("owner");
-    if (box.checked) next.set("all_owners", "true");
-    else next.delete("all_owners");
-  }) });
-  return h("span.filter.check", box, h("label", { htmlFor: id }, "Everybody's"));
+const labelled = (label, made) => h("span.filter", h("label", { htmlFor: made.id }, label), made);
+
+function input(label, name, bar, props) {
+  return labelled(label, control(name, bar, { type: "text", name, spellcheck: false, ...props },
+    (made) => made.value.trim(), (made, value) => (made.value = value)));
 }
 
-function times(query, change) {
-  const since = moment("From", "since", query, change);
-  const until = moment("To", "until", query, change);
-  const lasts = LAST.map(([label, seconds]) => h("button", {
+function everybody(bar) {
+  const box = control("all_owners", bar, { type: "checkbox" }, (made) => made.checked && "true", (made, value) => (made.checked = value === "true"));
+  return h("span.filter.check", box, h("label", { htmlFor: box.id }, "Everybody's"));
+}
+
+function times(bar) {
+  const { query, change, show } = bar;
+  const title = h("summary");
+  show(() => say(title, query.has("since") || query.has("until") ? "Time: set" : "Any time"));
+  return h("details.times", title, h("div.pop", LAST.map(([label, seconds]) => h("button", {
     type: "button",
-    onclick: () => change((next) => {
-      next.set("since", new Date(Date.now() - seconds * 1000).toISOString());
-      next.delete("until");
+    onclick: () => change(() => {
+      query.set("since", new Date(now() - seconds * 1000).toISOString());
+      query.delete("until");
     }),
-  }, label));
-  const set = query.get("since") || query.get("until");
-  return h("details.times", h("summary", set ? "Time: set" : "Any time"), h("div.pop", lasts, since, until));
+  }, label)), moment("From", "since", bar), moment("To", "until", bar)));
 }
 
-function moment(label, name, query, change) {
-  const id = fresh("filter");
-  const control = h("input", {
-    type: "datetime-local", step: 1, id, value: local(query.get(name)),
-    onchange: () => change((next) => (control.value ? next.set(name, new Date(control.value).toISOString()) : next.delete(name))),
-  });
-  return h("span.filter", h("label", { htmlFor: id }, label), control);
+function moment(label, name, bar) {
+  return labelled(label, control(name, bar, { type: "datetime-local", step: 1 },
+    (made) => made.value && new Date(made.value).toISOString(), (made, value) => (made.value = local(value))));
 }
 
 /** As the control wants it: in the reader's own time zone. */

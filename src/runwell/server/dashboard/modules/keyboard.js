@@ -84,12 +84,21 @@ export function modal(title, content, buttons = [["", "Close"]]) {
     });
     document.body.append(dialog);
     dialog.showModal();
+    // A dialog opens on its way out, whatever stands before that in it.
+    dialog.querySelector("button").focus();
   });
 }
 
+/** Ask before it is done; the focus is on leaving it. */
+export const sure = async (title, text, leave, go, kind = "danger") =>
+  (await modal(title, h("p", text), [["", leave], ["yes", go, kind]])) === "yes";
+
+/** For whoever does not see it. */
+export const aloud = (text) => (document.getElementById("said").textContent = text);
+
 /** Say something short, aloud and on the screen. */
 export function notice(text, kind = "") {
-  document.getElementById("said").textContent = text;
+  aloud(text);
   const note = h("p.notice", { class: kind }, text);
   document.getElementById("alerts").append(note);
   setTimeout(() => note.remove(), kind === "bad" ? 12_000 : 5_000);

@@ -25,9 +25,9 @@ export async function listing(main, { title, about, columns, load, empty, above,
 
 export function table(things, columns, label) {
   const shown = columns.filter(Boolean);
-  return h("div.scroll", { tabIndex: 0, role: "region", "aria-label": label }, h("table.rows.things", h("caption.unseen", label),
+  return h("div.scroll", { tabIndex: 0, role: "region", "aria-label": label }, h("table.rows.things", { class: shown.filter(([, , kind]) => !/wide/.test(kind)).length > 4 ? "stack" : "" }, h("caption.unseen", label),
     h("thead", h("tr", shown.map(([heading, , kind]) => h("th", { scope: "col", class: kind ?? "" }, heading || h("span.unseen", "Actions"))))),
-    h("tbody", things.map((thing) => h("tr", { data: { row: "" } }, shown.map(([, cell, kind]) => h("td", { class: kind ?? "" }, cell(thing))))))));
+    h("tbody", things.map((thing) => h("tr", { data: { row: "" } }, shown.map(([heading, cell, kind]) => h("td", { class: kind ?? "", data: { of: heading } }, cell(thing))))))));
 }
 
 /** The agents' names, for a field that wants one. */

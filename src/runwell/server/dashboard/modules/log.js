@@ -18,6 +18,7 @@ export class Log {
     this.question = null;
     this.open = new Map(); // bars under way, by kind and key
     this.last = new Map(); // the newest part of each step
+    this.calls = new Map(); // tool calls that stand, by id
     this.attempt = 0;
     this.finished = new Set();
   }
@@ -134,11 +135,12 @@ const TELL = {
   "output.message_added": (log, data, at) => log.say("message", data.in_step, at, { role: data.role, content: data.content }),
   "output.tool_called": (log, data, at) => {
     const part = log.say("tool", data.in_step, at, { id: data.call_id, name: data.name, arguments: data.arguments, result: undefined, failed: false });
-    part.bar = log.begin("call", data.call_id, at, { name: data.name, work: "tool", parent: data.in_step ?? null, arguments: data.arguments });
+    log.calls.set(data.call_id, part);
+    log.begin("call", data.call_id, at, { name: data.name, work: "tool", parent: data.in_step ?? null, arguments: data.arguments });
   },
   "output.tool_returned": (log, data, at) => {
     log.finish("call", data.call_id, at, data.failed ? "failed" : "succeeded", { output: data.result });
-    const part = log.parts.findLast((each) => each.kind === "tool" && each.id === data.call_id);
+    const part = log.calls.get(data.call_id);
     if (part) Object.assign(part, { result: data.result, failed: Boolean(data.failed), took: at - part.at });
     else log.say("tool", data.in_step, at, { id: data.call_id, name: data.name, result: data.result, failed: Boolean(data.failed) });
   },
@@ -150,7 +152,11 @@ const TELL = {
     if (void_.length) log.taken.push({ attempt: data.attempt, parts: void_ });
     log.parts = log.parts.filter(stands);
     log.last.clear();
-    for (const part of log.parts) log.last.set(part.step, part);
+    log.calls.clear();
+    for (const part of log.parts) {
+      log.last.set(part.step, part);
+      if (part.kind === "tool") log.calls.set(part.id, part);
+    }
   },
 };
 
@@ -158,16 +164,27 @@ const TELL = {
 export function tree(log) {
   // A tool call that is a step already is shown once, as the step.
   const steps = new Set(log.bars.filter((bar) => bar.kind === "step" && bar.work === "tool").map((bar) => bar.name));
-  const inside = log.bars.filter((bar) => bar.kind === "step" || (bar.kind === "call" && !steps.has(bar.name)));
+  const tops = [];
+  const inside = new Map(); // by attempt and parent
+  for (const bar of log.bars) {
+    if (bar.kind !== "step" && bar.kind !== "call") tops.push(bar);
+    else if (bar.kind === "step" || !steps.has(bar.name)) {
+      const place = `${bar.attempt} ${bar.parent ?? ""}`;
+      if (!inside.has(place)) inside.set(place, []);
+      inside.get(place).push(bar);
+    }
+  }
   const rows = [];
   const add = (bar, depth) => {
     rows.push({ bar, depth });
     if (bar.kind === "call") return;
-    const parent = bar.kind === "attempt" ? null : bar.key;
-    for (const child of inside) if (child.attempt === bar.attempt && child.parent === parent) add(child, depth + 1);
+    const place = `${bar.attempt} ${bar.kind === "attempt" ? "" : bar.key}`;
+    const children = inside.get(place) ?? [];
+    inside.delete(place);
+    for (const child of children) add(child, depth + 1);
   };
-  for (const bar of log.bars) if (!inside.includes(bar) && bar.kind !== "call") add(bar, 0);
-  const placed = new Set(rows.map((row) => row.bar));
-  for (const bar of inside) if (!placed.has(bar)) rows.push({ bar, depth: 1 });
+  for (const bar of tops) add(bar, 0);
+  // What has no place, because what it was in is not in the log.
+  for (const bars of inside.values()) for (const bar of bars) rows.push({ bar, depth: 1 });
   return rows;
 }

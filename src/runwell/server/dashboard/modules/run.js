@@ -4,11 +4,11 @@
 import { call, get, poll, post, Problem } from "./api.js";
 import { answering } from "./answering.js";
 import { deliveries } from "./deliveries.js";
-import { eachFrame, fill, h } from "./dom.js";
+import { eachFrame, fill, h, whenThere } from "./dom.js";
 import { eventTable } from "./event_table.js";
 import { follow } from "./follow.js";
 import { header } from "./run_header.js";
-import { attempt, modal } from "./keyboard.js";
+import { aloud, attempt, sure } from "./keyboard.js";
 import { loadMarkdown } from "./markdown.js";
 import { Log } from "./log.js";
 import { snippets, copy, submitting } from "./snippets.js";
@@ -21,16 +21,21 @@ export async function show(main, context, id) {
   const [run] = await Promise.all([asking, loadMarkdown()]);
   const page = build(main, context, run);
   page.state(run);
-  const asked = { due: true };
+  let told;
+  whenThere(main.firstChild, new Promise((resolve) => (told = resolve)), page.why());
+  const asked = { due: false };
   const ask = () => (asked.due = true);
   const log = page.log;
   const watching = follow(run.id, context.signal, (events) => {
     log.take(events);
     page.draw();
+    // It is drawn in a frame after this one.
+    requestAnimationFrame(() => requestAnimationFrame(told));
     if (events.some((event) => !event.type.startsWith("output.") || event.type === "output.progress_noted" || event.type === "output.usage_counted")) ask();
   }).catch((error) => {
     if (!(error instanceof Problem)) throw error;
     page.pruned(error);
+    told();
   });
   const state = { asked: 0 };
   poll(context.signal, async () => {
@@ -51,7 +56,7 @@ function build(main, context, run) {
   const log = new Log();
   const actions = h("div.actions");
   const head = header(context, actions);
-  const why = h("p.why", { role: "status" });
+  const why = h("p.why", "\u00a0");
   const failure = h("div");
   const asking = h("div");
   const bars = waterfall(log, context.signal);
@@ -68,19 +73,21 @@ function build(main, context, run) {
   page.draw = eachFrame(() => {
     bars.draw();
     panels.draw();
-    head.log(log);
     openAtFailure(page, failure, bars);
   });
   page.why = async () => {
     try {
       const said = await get(`/runs/${run.id}/why`, { signal: context.signal });
-      if (why.textContent !== said.why) why.textContent = said.why;
+      // Names stand between backticks.
+      if (why.told !== said.why) fill(why, (why.told = said.why).split("`").map((text, index) => (index % 2 ? h("code", text) : text)));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
     }
   };
   page.state = (now) => {
     if (page.run !== now && JSON.stringify(page.run) === JSON.stringify(now)) return;
+    // Whoever listens hears what became of it, and no clocks.
+    if (page.run.status !== now.status) aloud(`${now.agent}: ${now.status}`);
     page.run = now;
     head.state(now);
     context.title(`${now.status}: ${now.agent} ${short(now.id)}`);
@@ -97,9 +104,11 @@ function build(main, context, run) {
 }
 
 function keysOf(page, context, panels) {
+  const live = () => !FINAL.has(page.run.status);
+  const writes = context.may("runs:write");
   return {
-    c: { does: "cancel the run", run: () => !FINAL.has(page.run.status) && cancel(page.run) },
-    r: { does: "retry the run", run: () => FINAL.has(page.run.status) && retry(page.run, context) },
+    c: { does: "cancel the run", run: async () => live() && writes && (await sure("Cancel this run?", "This cannot be taken back.", "Let it go on", "Cancel the run")) && cancel(page.run) },
+    r: { does: "retry the run", run: async () => !live() && writes && (await sure("Retry this run?", "A new run is made. It does not repeat the steps that are done.", "Leave it", "Retry", "primary")) && retry(page.run, context) },
     y: { does: "copy the run's id", run: () => copy(page.run.id) },
     1: { does: "transcript", run: () => panels.open(0) },
     2: { does: "log", run: () => panels.open(1) },
@@ -146,8 +155,7 @@ function retry(run, context) {
 }
 
 async function remove(run, context) {
-  const chosen = await modal("Delete this run?", h("p", "Its log and its steps go with it. This cannot be taken back."), [["", "Keep it"], ["yes", "Delete", "danger"]]);
-  if (chosen === "yes") await attempt(async () => {
+  if (await sure("Delete this run?", "Its log and its steps go with it. This cannot be taken back.", "Keep it", "Delete")) await attempt(async () => {
     await call("DELETE", `/runs/${run.id}`);
     context.go("/ui/");
   }, "Deleted.");

@@ -1,6 +1,6 @@
 // What a run is and how it stands, in one look.
 
-import { fill, h, say } from "./dom.js";
+import { fill, h, keep, say } from "./dom.js";
 import { clock, count, FINAL, fine, instant, money, now, short, status, whole } from "./words.js";
 
 export function header(context, actions) {
@@ -21,17 +21,15 @@ export function header(context, actions) {
     element,
     state(run) {
       seen.run = run;
-      fill(title, run.agent, " ", h("span.id", { title: run.id }, short(run.id)));
-      fill(state, status(run.status, run.reason));
+      if (!title.firstChild) title.append(run.agent, " ", h("span.id", { title: run.id }, short(run.id)));
+      const is = status(run.status, run.reason);
+      if (state.textContent !== is.textContent) fill(state, is);
       const percent = run.progress?.percent;
       bar.hidden = FINAL.has(run.status) || percent === null || percent === undefined;
       if (!bar.hidden) bar.value = percent;
       doing.hidden = FINAL.has(run.status) || !run.progress?.step;
       say(doing, run.progress?.step ?? "");
       draw(facts, run);
-    },
-    log(log) {
-      seen.log = log;
     },
   };
 }
@@ -56,10 +54,10 @@ function draw(place, run) {
     run.concurrency_key ? ["Concurrency key", run.concurrency_key] : null,
     Object.keys(run.metadata).length ? ["Metadata", JSON.stringify(run.metadata)] : null,
   ].filter(Boolean);
-  const drawn = JSON.stringify(lines.map(([name, value]) => [name, value.textContent ?? value]));
-  if (place.drawn === drawn) return;
-  place.drawn = drawn;
-  fill(place, lines.map(([name, value, title]) => h("div", h("dt", name), h("dd", { title: title ?? "" }, value))));
+  // Only what differs is written: a fact that was marked, or is being read, stays where it is.
+  keep(place, lines, ([name]) => name, ([name, value, title]) => h("div", h("dt", name), h("dd", { title: title ?? "" }, value)), (element, [, value]) => {
+    if (typeof value === "string") say(element.lastChild, value);
+  });
 }
 
 const link = (id) => h("a", { href: `/ui/runs/${id}` }, short(id));

@@ -1,52 +1,61 @@
 // The run list: as it is now, filtered by what stands in the URL.
 
-import { get, poll, Problem } from "./api.js";
+import { get, Problem } from "./api.js";
 import { fill, h, keep, say } from "./dom.js";
 import { filters, wanted } from "./filters.js";
+import { keepFresh } from "./fresh.js";
 import { selection } from "./bulk.js";
-import { overview } from "./overview.js";
+import { attempt } from "./keyboard.js";
+import { overview, whose } from "./overview.js";
 import { ago, count, money, short, span, status, took, what } from "./words.js";
 
 const ROWS = 50; // as the server's first page
 const MOST = 100; // of one request
-const QUICK = 250; // ms; while something moves
-const CALM = 1_000;
 
 export async function show(main, context) {
   const query = wanted(location.search);
-  const list = { runs: [], next: null, changed: 0, wanted: ROWS };
+  const list = { runs: [], next: null, wanted: ROWS, turn: 0 };
   const body = h("tbody");
-  const more = h("button", { type: "button", hidden: true, onclick: () => older(list, refresh, more) }, "Show older runs");
+  const more = h("button", { type: "button", hidden: true, onclick: () => older(list, refresh, more, fresh) }, "Show older runs");
   const empty = h("div.empty", { hidden: true });
   const live = h("span.live", { title: "New runs and changes appear by themselves" }, "live");
-  const picked = selection(context, query, () => refresh());
+  const picked = selection(context, query, () => fresh.ring());
   const draw = () => {
     keep(body, list.runs, (run) => run.id, (run) => row(run, picked, context), update);
     picked.offer(list.runs);
     more.hidden = !list.next;
     empty.hidden = list.runs.length > 0;
-    if (!empty.hidden && !empty.firstChild) nothing(empty, query);
+    if (!empty.hidden && empty.dataset.of !== String(!query.size)) nothing(empty, query);
   };
   const refresh = async () => {
     // All that is shown is asked for again, page by page: what is further down changes too.
     const runs = [];
+    const turn = ++list.turn;
     let next = null;
     do {
       const limit = Math.min(list.wanted - runs.length, MOST);
       const page = await get(`/runs?${params(query, limit, next)}`, { signal: context.signal });
+      // Something else is wanted by now.
+      if (turn !== list.turn) return;
       runs.push(...page.runs);
       next = page.next_cursor;
     } while (next && runs.length < list.wanted);
-    take(list, runs, next);
+    Object.assign(list, { runs, next });
     draw();
   };
   const statistics = overview(context, query);
+  const bar = filters(query, context, () => {
+    list.wanted = ROWS;
+    list.turn++;
+    picked.clear();
+    statistics.ask();
+    fresh.ring();
+  });
   fill(main, h("div.view.runs",
     h("div.head", h("h1", "Runs"), live, h("a.button.primary", { href: "/ui/agents" }, "Start a run")),
-    statistics.element, filters(query, context), picked.bar,
-    table(body, picked), empty, more));
+    statistics.element, bar, picked.bar, table(body, picked), empty, more));
   if (context.first?.runs) {
-    take(list, context.first.runs, context.first.next_cursor);
+    Object.assign(list, { runs: context.first.runs, next: context.first.next_cursor });
     draw();
   } else if (context.first) {
     throw new Problem(context.first.status, context.first.code, context.first.detail, context.first.hint);
@@ -56,45 +65,27 @@ export async function show(main, context) {
     o: { does: "show older runs", run: () => !more.hidden && more.click() },
   });
   statistics.start();
+  const fresh = keepFresh(context.signal, refresh, () => whose(query));
   tick(context.signal, body, list);
-  await poll(context.signal, async () => {
-    const asked = performance.now();
-    const before = list.changed;
-    await refresh();
-    if (list.changed !== before) list.movedAt = Date.now();
-    // A twentieth of one core at most, however slow the answers are.
-    const moving = Date.now() - (list.movedAt ?? 0) < 10_000;
-    return Math.max(moving ? QUICK : CALM, 20 * (performance.now() - asked));
-  });
+  await fresh.done;
 }
 
 function params(query, limit, cursor) {
   const asked = new URLSearchParams(query);
   asked.set("limit", limit);
+  asked.set("output", "false");
   if (cursor) asked.set("cursor", cursor);
   return asked;
 }
 
-/** The runs that are shown from now on, and where the older ones begin. */
-function take(list, runs, next) {
-  const shown = new Map(list.runs.map((run) => [run.id, run]));
-  for (const run of runs) {
-    const known = shown.get(run.id);
-    if (!known || JSON.stringify(known) !== JSON.stringify(run)) list.changed++;
-  }
-  if (runs.length < list.runs.length) list.changed++;
-  list.runs = runs;
-  list.next = next;
-}
-
-async function older(list, refresh, button) {
+async function older(list, refresh, button, fresh) {
   button.disabled = true;
   list.wanted += ROWS;
-  try {
-    await refresh();
-  } finally {
-    button.disabled = false;
+  if (!(await attempt(refresh))) {
+    list.wanted -= ROWS;
+    fresh.ring();
   }
+  button.disabled = false;
 }
 
 function table(body, picked) {
@@ -151,7 +142,8 @@ function tick(signal, body, list) {
 }
 
 function nothing(place, query) {
-  if ([...query].length) {
+  place.dataset.of = String(!query.size);
+  if (query.size) {
     return fill(place, h("h2", "No run is like that"), h("p", "Nothing fits these filters. New runs that do will appear here."),
       h("p", h("a.button", { href: "/ui/" }, "Show all runs")));
   }

@@ -2,7 +2,7 @@
 
 import { call, get, post } from "./api.js";
 import { field, h } from "./dom.js";
-import { attempt, modal } from "./keyboard.js";
+import { attempt, sure } from "./keyboard.js";
 import { agentChoice, listing, tag } from "./listing.js";
 import { ago, clock, instant, short } from "./words.js";
 
@@ -61,7 +61,6 @@ function actions(schedule, reload, context) {
     }) }, "Run now"),
     h("button", { type: "button", onclick: () => attempt(async () => (await call("PATCH", path, { paused: !schedule.paused }), reload()), schedule.paused ? "Resumed." : "Paused.") }, schedule.paused ? "Resume" : "Pause"),
     h("button.quiet", { type: "button", onclick: async () => {
-      const chosen = await modal("Delete this schedule?", h("p", "Its runs stay."), [["", "Keep it"], ["yes", "Delete", "danger"]]);
-      if (chosen === "yes") await attempt(async () => (await call("DELETE", path), reload()), "Deleted.");
+      if (await sure("Delete this schedule?", "Its runs stay.", "Keep it", "Delete")) await attempt(async () => (await call("DELETE", path), reload()), "Deleted.");
     } }, "Delete …"));
 }

@@ -1,12 +1,13 @@
 // Conversations: what was said in them over several runs, and going on.
 
-import { get, poll, post } from "./api.js";
-import { field, fill, h, keep } from "./dom.js";
-import { attempt } from "./keyboard.js";
+import { get, post } from "./api.js";
+import { field, fill, h, keep, whenThere } from "./dom.js";
+import { keepFresh } from "./fresh.js";
+import { aloud, attempt } from "./keyboard.js";
 import { loadMarkdown } from "./markdown.js";
 import { agentChoice, listing } from "./listing.js";
 import { value } from "./transcript.js";
-import { ago, short, status } from "./words.js";
+import { ago, oneLine, short, status } from "./words.js";
 
 export const show = (main, context, id) => (id === undefined ? all(main, context) : one(main, context, id));
 
@@ -38,10 +39,10 @@ async function all(main, context) {
 async function one(main, context, id) {
   const [thread] = await Promise.all([get(`/threads/${id}`, { signal: context.signal }), loadMarkdown()]);
   context.title(thread.title || "Thread");
-  const said = h("ol.parts", { "aria-live": "polite" });
+  const said = h("ol.parts");
   const busy = h("div.busy");
   const empty = h("p.hint", "Nothing has been said here yet.");
-  const state = { messages: [], after: 0, runs: "" };
+  const state = { messages: [], after: null, runs: "" };
   const draw = () => {
     keep(said, state.messages, (message) => message.position, (message) => h("li.part", { class: message.role === "user" ? "input" : "text" },
       h("h3", message.role, " ", h("small", ago(message.at)), message.run_id ? [" ", h("a", { href: `/ui/runs/${message.run_id}` }, short(message.run_id))] : null),
@@ -51,23 +52,29 @@ async function one(main, context, id) {
   fill(main, h("div.view.thread", h("nav.crumbs", { "aria-label": "Where this is" }, h("a", { href: "/ui/threads" }, "Threads")),
     h("div.head", h("h1", thread.title || "Thread", " ", h("span.id", { title: thread.id }, short(thread.id))), h("a", { href: `/ui/?thread_id=${thread.id}` }, "Its runs")),
     said, empty, busy, context.may("runs:write") ? await goOn(thread, context) : null));
-  await poll(context.signal, async () => {
+  let there;
+  whenThere(main.firstChild, new Promise((resolve) => (there = resolve)));
+  await keepFresh(context.signal, async () => {
+    const first = state.after === null;
     let page;
     do {
-      page = await get(`/threads/${id}/messages?after=${state.after}`, { signal: context.signal });
+      page = await get(`/threads/${id}/messages?after=${state.after ?? 0}`, { signal: context.signal });
       state.messages.push(...page.messages);
-      state.after = page.messages.at(-1)?.position ?? state.after;
+      state.after = page.messages.at(-1)?.position ?? state.after ?? 0;
     } while (page.next_after !== null);
     draw();
+    const newest = state.messages.at(-1);
+    if (!first && newest !== state.newest) aloud(`${newest.role}: ${oneLine(contentOf(newest))}`);
+    state.newest = newest;
+    there();
     const query = ["queued", "running", "waiting"].map((word) => `status=${word}`).join("&");
-    const { runs } = await get(`/runs?thread_id=${thread.id}&limit=5&${query}`, { signal: context.signal });
+    const { runs } = await get(`/runs?thread_id=${thread.id}&limit=5&output=false&${query}`, { signal: context.signal });
     const drawn = runs.map((run) => run.id + run.status).join();
     if (drawn !== state.runs) {
       state.runs = drawn;
       fill(busy, runs.map((run) => h("p", status(run.status), " ", h("a", { href: `/ui/runs/${run.id}` }, `${run.agent} ${short(run.id)}`))));
     }
-    return runs.length ? 500 : 2_000;
-  });
+  }).done;
 }
 
 /** The words of a message that is made of parts. */

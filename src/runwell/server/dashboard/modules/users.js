@@ -2,7 +2,7 @@
 
 import { call, get, post } from "./api.js";
 import { h } from "./dom.js";
-import { attempt, modal } from "./keyboard.js";
+import { attempt, sure } from "./keyboard.js";
 import { listing, tag } from "./listing.js";
 import { ago } from "./words.js";
 
@@ -30,7 +30,6 @@ function actions(user, reload) {
   return h("span.buttons",
     h("button", { type: "button", onclick: () => attempt(() => call("DELETE", `/users/${user.id}/sessions`), ({ ended }) => `${ended} sessions ended.`) }, "Sign out everywhere"),
     h("button.quiet", { type: "button", onclick: async () => {
-      const chosen = await modal(`Disable ${user.email}?`, h("p", "All sessions end. Runs and keys stay."), [["", "Leave it"], ["yes", "Disable", "danger"]]);
-      if (chosen === "yes") await turn("disable", "They cannot sign in any more.");
+      if (await sure(`Disable ${user.email}?`, "All sessions end. Runs and keys stay.", "Leave it", "Disable")) await turn("disable", "They cannot sign in any more.");
     } }, "Disable …"));
 }

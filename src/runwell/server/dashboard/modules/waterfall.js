@@ -2,7 +2,7 @@
 
 import { eachFrame, fill, h, icon, keep, say } from "./dom.js";
 import { tree } from "./log.js";
-import { clock, fine, json, now, plural, span } from "./words.js";
+import { clock, fine, json, now, plural } from "./words.js";
 
 const KINDS = { queue: "queue", attempt: "attempt", wait: "wait", code: "step", model: "model call", tool: "tool call", workflow: "workflow" };
 const ICONS = { queue: "queue", attempt: "attempt", wait: "wait", code: "code", model: "model", tool: "tool", workflow: "workflow" };
@@ -71,7 +71,7 @@ function place(element, { bar }, from, to) {
     element.dataset.outcome = bar.outcome;
     const plain = ["succeeded", "done", "answered", "asked"].includes(bar.outcome) || (bar.outcome === "running" && bar.kind !== "step");
     const shape = { failed: "failed", lost: "failed", running: "running" }[bar.outcome];
-    fill(element.querySelector(".outcome"), plain ? null : [shape ? icon(shape) : null, bar.outcome]);
+    fill(element.querySelector(".outcome"), plain ? null : [shape ? icon(shape) : null, h("span", bar.outcome)]);
   }
 }
 
@@ -122,5 +122,3 @@ export function trace(error) {
 export function document_(label, value) {
   return h("figure.document", h("figcaption", label), h("pre", { tabIndex: 0 }, json(value)));
 }
-
-export const lengthOf = (bar) => span((bar.end - bar.start) / 1000);

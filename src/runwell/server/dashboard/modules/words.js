@@ -96,7 +96,7 @@ export function what(run) {
     return run.queue_position === null ? "" : run.queue_position === 0 ? "next in line" : `${plural(run.queue_position, "run")} before it`;
   }
   if (run.status === "running" && run.cancel_requested_at) return "is being cancelled";
-  if (run.status === "succeeded") return run.output === null ? "" : oneLine(run.output);
+  if (run.status === "succeeded") return oneLine(run.preview ?? run.output ?? "");
   if (run.progress?.step) return oneLine(run.progress.step);
   return oneLine(run.steps.current ?? "");
 }
