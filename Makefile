@@ -43,9 +43,9 @@ serve: install ## Start the server
 
 test: install-dev ## Run the tests (ARGS='-k word' is passed on to pytest)
 	@$(BIN)/python -m pytest tests -m "not long" -n $(WORKERS) $(ARGS)
-	@echo "... and what is not of one database alone, on PostgreSQL"
-	@$(BIN)/python -m pytest --backend postgres tests/engine tests/stream tests/worker tests/dialects \
-		--ignore tests/dialects/native/test_openapi_fuzz.py -m "not long and not e2e" -n $(WORKERS) $(ARGS) \
+	@echo "... and the core once more, on PostgreSQL (make test-postgres: everything)"
+	@$(BIN)/python -m pytest --backend postgres tests/engine tests/stream tests/worker -m "not long" \
+		-n $(WORKERS) $(ARGS) \
 		|| [ $$? = 5 ]  # ARGS may choose none of these
 
 test-long: install-dev ## Run the tests that take very long: fleets under blows, every view for everybody

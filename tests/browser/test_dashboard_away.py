@@ -162,3 +162,24 @@ def test_a_list_is_told_of_changes(browser: Browser, server: LiveServer, client:
         late = client.runs.create("hang", "hello again")
         expect(page.locator(f'tr[data-id="{late.id}"]')).to_contain_text("running")
         client.runs.cancel(late.id)
+
+
+CUT_OFF = """() => {
+    const json = Response.prototype.json;
+    let times = 3;
+    Response.prototype.json = function () {
+        return times-- > 0 ? Promise.reject(new TypeError("Failed to fetch")) : json.call(this);
+    };
+}"""
+
+
+def test_an_answer_that_is_cut_off_in_the_middle_is_asked_for_again(
+    browser: Browser, server: LiveServer, client: Client
+) -> None:
+    run = client.runs.create("hang", "hello")
+    with a_page(browser) as (page, _):
+        page.goto(f"{server.url}/ui/runs/{run.id}")
+        expect(page.locator(".run-head")).to_contain_text("running")
+        page.evaluate(CUT_OFF)
+        client.runs.cancel(run.id)
+        expect(page.locator(".run-head")).to_contain_text("cancelled")

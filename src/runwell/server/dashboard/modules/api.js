@@ -24,11 +24,12 @@ export async function call(method, path, body, { headers = {}, signal } = {}) {
   let answer;
   try {
     answer = await fetch(path, options);
+    // An answer that is cut off in the middle is none.
+    if (answer.ok) return answer.status === 204 ? null : await answer.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "unreachable", UNREACHED, "It may be starting again. This page goes on by itself when it is back.");
   }
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
   throw await problemOf(answer);
 }
 
