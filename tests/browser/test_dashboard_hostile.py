@@ -104,6 +104,7 @@ def test_nothing_is_missed_or_seen_twice_when_the_server_is_killed(
         server.start()
         expect(page.locator(".run-head")).to_contain_text("succeeded")
         expect(page.locator("#connection")).to_be_hidden()
+        expect(page.locator(".part.text .growing")).to_contain_text("word 149")
         said = page.locator(".part.text .growing").inner_text()
         assert said.split(", ")[:-1] == [f"word {number}" for number in range(150)] or said.removesuffix(
             ","

@@ -102,7 +102,11 @@ export async function poll(signal, work) {
     let wait, patient;
     try {
       wait = await work();
-      if (failures) connection();
+      if (failures) {
+        connection();
+        // Whoever else waits for the server need not any longer.
+        dispatchEvent(new Event("online"));
+      }
       failures = 0;
     } catch (error) {
       if (signal.aborted) return;
