@@ -66,9 +66,10 @@ def test_keys_that_end_or_make_a_run_ask_first(browser: Browser, server: LiveSer
         expect(page.get_by_role("dialog", name="Cancel this run?")).to_be_visible()
         assert page.evaluate(FOCUSED) == "Let it go on"
         page.keyboard.press("Enter")
-        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page.locator("dialog")).to_have_count(0)
         assert client.runs.get(run.id).cancel_requested_at is None
         page.keyboard.press("c")
+        expect(page.get_by_role("dialog", name="Cancel this run?")).to_be_visible()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect(page.locator(".run-head")).to_contain_text("cancelled")
@@ -76,7 +77,9 @@ def test_keys_that_end_or_make_a_run_ask_first(browser: Browser, server: LiveSer
         expect(page.get_by_role("dialog", name="Retry this run?")).to_be_visible()
         assert page.evaluate(FOCUSED) == "Leave it"
         page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_have_count(0)
         page.keyboard.press("r")
+        expect(page.get_by_role("dialog", name="Retry this run?")).to_be_visible()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect(page.locator(".facts").first).to_contain_text("Retry of")
