@@ -41,8 +41,8 @@ demo: install ## Run a real agent from start to finish, offline (DOC=file.txt: o
 serve: install ## Start the server
 	@$(BIN)/runwell serve $(ARGS)
 
-test: install-dev ## Run the tests (ARGS='-k word' is passed on to pytest); house rules are in check
-	@$(BIN)/python -m pytest tests -m "not long" --ignore tests/house -n $(WORKERS) $(ARGS)
+test: install-dev ## Run the tests (ARGS='-k word' is passed on to pytest)
+	@$(BIN)/python -m pytest tests -m "not long" -n $(WORKERS) $(ARGS)
 	@echo "... and the core once more, on PostgreSQL (make test-postgres: everything)"
 	@$(BIN)/python -m pytest --backend postgres tests/engine tests/stream -m "not long" -n 2 $(ARGS) \
 		|| [ $$? = 5 ]  # ARGS may choose none of these

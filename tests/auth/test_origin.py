@@ -3,7 +3,7 @@
 import pytest
 
 from runwell.auth.local_mode import allowed_origins
-from runwell.auth.origin import fault, require_own_page
+from runwell.auth.origin import fault, is_here, require_own_page
 from runwell.domain.errors import Forbidden
 
 LISTED = allowed_origins(["https://app.example", "http://localhost:3000"])
@@ -113,3 +113,32 @@ def test_a_refusal_says_what_to_do():
         require_own_page("POST", secure=True, hosts=[OWN], origins=["https://evil.example"])
     assert "https://evil.example" in refused.value.message
     assert "RUNWELL_ORIGINS" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "here"),
+    [
+        ("127.0.0.1", {}, True),
+        ("::1", {"host": "[::1]:8005", "x-real": "y"}, True),
+        ("203.0.113.9", {}, False),
+        ("", {}, False),
+        ("unknown", {}, False),
+        # What a proxy on this machine passes on, whether or not anybody believes it.
+        ("127.0.0.1", {"x-forwarded-for": "203.0.113.9"}, False),
+        ("127.0.0.1", {"x-forwarded-for": "127.0.0.1"}, False),
+        ("127.0.0.1", {"x-forwarded-for": ""}, False),
+        ("127.0.0.1", {"x-forwarded-proto": "http"}, False),
+        ("127.0.0.1", {"x-forwarded-host": "localhost"}, False),
+        ("127.0.0.1", {"forwarded": "for=127.0.0.1"}, False),
+        ("127.0.0.1", {"x-real-ip": "127.0.0.1"}, False),
+        ("127.0.0.1", {"via": "1.1 proxy"}, False),
+        # A proxy that says no more than which name was asked for.
+        ("127.0.0.1", {"host": "runwell.example"}, False),
+        ("127.0.0.1", {"host": ""}, False),
+    ],
+)
+def test_whoever_comes_through_a_proxy_is_not_here(address: str, headers: dict[str, str], here: bool):
+    given = {"host": "127.0.0.1:8005", **headers}
+    pairs = [(name.encode(), value.encode()) for name, value in given.items()]
+    assert is_here(address, pairs) is here
+    assert not is_here(address, [*pairs, (b"host", b"runwell.example")])

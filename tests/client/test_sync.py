@@ -1,5 +1,6 @@
 """The plain client: the same methods, on a loop of its own."""
 
+import asyncio
 import inspect
 import random
 import signal
@@ -8,7 +9,7 @@ import threading
 import pytest
 
 from runwell.client import AsyncClient, Client, NotFound, Patience
-from runwell.client.sync import Agents, Keys, Runs, Threads, Triggers
+from runwell.client.sync import Agents, Keys, Portal, Runs, Threads, Triggers
 from tests.client.scripted import (
     AT,
     EVENT_STREAM,
@@ -104,3 +105,39 @@ def test_an_interrupt_ends_the_call_and_the_client_works_on() -> None:
         with pytest.raises(KeyboardInterrupt):
             next(events)
         assert client.runs.get("run_1").id == "run_1"
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_an_interrupt_at_any_moment_finds_a_portal_that_works_and_nothing_left_running() -> None:
+    portal = Portal()
+    under_way: set[int] = set()
+
+    async def work(which: int) -> int:
+        under_way.add(which)
+        try:
+            await asyncio.sleep(0.0001)
+        finally:
+            under_way.remove(which)
+        return which
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    chance = random.Random(1)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        interrupted = 0
+        for which in range(3_000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.00001, 0.0003))
+                portal.call(work(which))
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupted += 1
+                assert not under_way
+        assert interrupted > 300
+        assert portal.call(work(-1)) == -1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        portal.close()

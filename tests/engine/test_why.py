@@ -69,6 +69,22 @@ async def test_a_queued_run_says_what_it_waits_for(house: House) -> None:
     assert await said(house, last) == "Queued: no live worker serves the agent `echo`."
 
 
+async def test_the_queues_of_other_agents_are_not_counted_for_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def counted() -> None:
+        raise AssertionError("all that is queued was counted")
+
+    monkeypatch.setattr(house.core.store.runs, "depths", counted)
+    await beat(house)
+    await house.submit(agent="counter", input=1)
+    house.clock.move(2)
+    await house.submit()
+    house.clock.move(3)
+    last = await house.submit()
+    assert await said(house, last) == "Queued behind 2 runs; the oldest of `echo` waits 3 s."
+
+
 async def test_a_run_behind_another_names_it(house: House) -> None:
     await beat(house)
     key = {"concurrency_key": "k"}

@@ -19,10 +19,12 @@ from runwell.auth import cookies
 from runwell.auth.authenticator import Authenticator
 from runwell.auth.rate_limit import RateLimit
 from runwell.domain.commands import Fail
+from runwell.domain.errors import StoreUnavailable
 from runwell.domain.principal import Scope
 from runwell.domain.run import RunError
 from runwell.server.app import build_app
 from runwell.server.dashboard.assets import Assets
+from runwell.server.dashboard.rows import what
 from tests.support.asgi import Answer, AsgiClient
 from tests.support.house import House, a_house
 
@@ -124,6 +126,86 @@ async def test_what_can_be_read_has_a_head_and_is_taken_for_what_it_says_it_is(h
         for method in ("GET", "HEAD"):
             answer = await house.client.request(method, path)
             assert (answer.status, answer.headers["x-content-type-options"]) == (200, "nosniff")
+
+
+async def test_a_refusal_says_when_to_ask_again(closed: House):
+    client = await closed.client_of("ann")
+    auth = Authenticator(closed.store, closed.clock, rate_limit=RateLimit(1, seconds=60))
+    limited = AsgiClient(build_app(replace(closed.services, authenticator=auth)), client.headers)
+    path = f"/ui/runs/run_{(await closed.submit(owner='ann')).id}"
+    assert (await limited.get(path)).status == 200
+    answer = await limited.get(path)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "60")
+    assert (
+        "<h1>Too Many Requests</h1><p>More than 1 requests in 60 seconds.</p><p>Ask again in" in answer.text
+    )
+
+
+async def test_a_page_whose_database_is_away_says_so_and_when_to_ask_again(
+    closed: House, monkeypatch: pytest.MonkeyPatch
+):
+    client = await signed_in(closed)
+
+    async def away(*given: object) -> None:
+        raise StoreUnavailable("the disk is full", retry_after=7)
+
+    monkeypatch.setattr(closed.store.runs, "get", away)
+    answer = await client.get("/ui/runs/run_" + "0" * 32)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "7")
+    assert "the disk is full" in answer.text
+
+
+async def test_what_a_browser_says_of_its_cache_is_not_said_to_the_api(house: House):
+    path = f"/runs/run_{(await house.submit()).id}"
+    seen = (await house.client.get(path)).headers["etag"]
+    assert (await house.client.get(f"/ui{path}", headers={"if-none-match": seen})).status == 200
+
+
+async def test_an_address_makes_the_first_page_no_longer(house: House):
+    for _ in range(3):
+        await house.succeed(await house.a_running_run(), "word " * 50_000)
+    page = await house.client.get("/ui/?output=true&limit=100")
+    assert (page.status, page.text.count("<tr data-id")) == (200, 3)
+    assert len(page.body) < 30_000
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/ui/", "GET, HEAD"),
+        ("/ui", "GET, HEAD"),
+        ("/ui/agents", "GET, HEAD"),
+        ("/ui/runs/run_1", "GET, HEAD"),
+        ("/ui/assets/old/vendor/marked.js", "GET, HEAD"),
+        ("/ui/sign-in", "GET, HEAD, POST"),
+        ("/ui/sign-out", "POST"),
+        ("/ui/csp-reports", "POST"),
+    ],
+)
+async def test_what_cannot_be_done_to_a_page_is_told_with_what_can(house: House, path: str, allowed: str):
+    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - set(allowed.split(", ")):
+        answer = await house.client.request(method, path)
+        assert (answer.status, answer.headers["allow"]) == (405, allowed), method
+    assert (await house.client.delete("/ui/nothing")).status == 404
+
+
+async def test_no_answer_is_taken_for_something_else_than_it_says(house: House):
+    for method, path in (
+        ("GET", "/"), ("GET", "/ui"), ("GET", "/ui/nothing"), ("GET", "/ui/assets/old/app.js"),
+        ("DELETE", "/ui/"), ("POST", "/ui/sign-out"), ("POST", "/ui/csp-reports"), ("GET", "/ui/runs/x"),
+    ):  # fmt: skip
+        answer = await house.client.request(method, path, headers=OWN)
+        assert answer.headers["x-content-type-options"] == "nosniff", (method, path)
+    page = await house.client.get("/ui/")
+    assert "camera=()" in page.headers["permissions-policy"]
+
+
+async def test_the_first_rows_name_whose_runs_of_others_are_and_lead_to_own_ones_alone(house: House):
+    theirs, own = await house.submit(owner="<ann>"), await house.submit()
+    page = (await house.client.get("/ui/?all_owners=true")).text.partition('id="seed"')[0]
+    assert f'href="/ui/runs/run_{own.id}"' in page
+    assert f'data-id="run_{theirs.id}"' in page and f'href="/ui/runs/run_{theirs.id}"' not in page
+    assert " of &lt;ann&gt;</span>" in page
 
 
 async def test_of_a_form_that_is_too_long_no_more_is_read_than_is_needed(house: House):
@@ -234,6 +316,17 @@ class TestSigningIn:
 
 
 class TestAssets:
+    @pytest.mark.parametrize(
+        ("accepted", "packed"),
+        [
+            ("gzip, deflate, br", True), ("br;q=1, gzip;q=0.5", True), ("gzip;q=0", False),
+            ("br, gzip; q=0.0", False), ("xgzip", False),
+        ],
+    )  # fmt: skip
+    async def test_they_are_packed_for_who_unpacks_them(self, house: House, accepted: str, packed: bool):
+        answer = await house.client.get(Assets().url("app.js"), headers={"accept-encoding": accepted})
+        assert ("content-encoding" in answer.headers) is packed
+
     async def test_they_are_kept_for_good_under_the_name_of_their_build(self, house: House):
         page = (await house.client.get("/ui/")).text
         address = re.search(r'src="(/ui/assets/[0-9a-f]+/app\.js)"', page)
@@ -274,3 +367,30 @@ class TestAssets:
             lines = path.read_text(encoding="utf-8").splitlines()
             assert lines[0].startswith("// ") and len(lines) <= 400, path.name
             assert "innerHTML" not in "".join(lines) or path.name == "markdown.js", path.name
+
+
+RUN = {
+    "status": "running", "error": None, "question": None, "progress": None, "steps": {"current": None},
+    "queue_position": None, "not_before": None, "cancel_requested_at": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        ({"question": {"question": {"pick": ["ä", True]}}, "status": "waiting"}, 'asks: {"pick":["ä",true]}'),
+        ({"question": {"question": "sure?\n really?"}, "status": "waiting"}, "asks: sure? really?"),
+        ({"status": "queued", "queue_position": 0}, "next in line"),
+        ({"status": "queued", "queue_position": 1}, "1 run before it"),
+        ({"status": "queued", "queue_position": 1_000}, "1,000 runs before it"),
+        ({"status": "queued", "queue_position": 3, "not_before": "2999-01-01T00:00:00.000000Z"}, ""),
+        ({"cancel_requested_at": "2026-11-28T00:00:00.000000Z"}, "is being cancelled"),
+        ({"progress": {"step": "read\tit"}}, "read it"),
+        ({"steps": {"current": "look up"}}, "look up"),
+        ({"status": "succeeded", "preview": "it\n is  done"}, "it is done"),
+        ({"status": "failed", "error": {"message": "x" * 300}}, "x" * 200),
+    ],
+)
+def test_a_first_row_says_what_the_script_says_of_it(run: dict[str, object], said: str):
+    """As `what` in words.js does."""
+    assert what({**RUN, **run}) == said

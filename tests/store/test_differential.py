@@ -348,7 +348,8 @@ async def whole(store: Store, run_ids: list[str], now: int) -> Any:
         [await store.runs.queued(owner, 5) for owner in (None, *OWNERS)],
         await store.runs.held(frozenset({WORKER})),
         await store.runs.expired(now, 100),
-        await store.runs.depths(),
+        depths := await store.runs.depths(),
+        [await store.stats.oldest_queued(depth.agent) for depth in depths],
         (await store.runs.next_due(now), await store.deliveries.next_due(now)),
         [plain(each) for each in await store.deliveries.due(now, 100)],
     )

@@ -99,6 +99,9 @@ HOT: dict[str, Hot] = {
         {"runs_queued_by_agent", "runs_held", "runs_waiting"},
         {"runs_queued_by_agent", "runs_held", "runs_waiting"},
     ),
+    "oldest of an agent": Hot(
+        lambda store, id: store.stats.oldest_queued("a"), {"runs_queued_by_agent"}, {"runs_queued_by_agent"}
+    ),
     "claimable": Hot(
         lambda store, id: store.runs.claimable(NOW + MANY, agents=AGENTS, limit=10, exclude=frozenset()),
         {"runs_ready", "runs_ready_defined", "runs_delayed", "runs_holding_key"},

@@ -216,6 +216,8 @@ async def test_depths_count_queued_and_running_runs_per_agent(store: Store) -> N
     await a_running_run(store, agent="b")
     await a_succeeded_run(store, agent="c")
     assert await store.runs.depths() == [QueueDepth("a", 2, 1, NOW + 1), QueueDepth("b", 0, 1, None)]
+    oldest = [await store.stats.oldest_queued(agent) for agent in ("a", "b", "c", "none")]
+    assert oldest == [NOW + 1, None, None, None]
 
 
 @pytest.mark.parametrize("fields", [{}, {"concurrency_key": "k"}, {"not_before": NOW + 1}])

@@ -21,13 +21,13 @@ class Looks:
 
     def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
         self.of: list[list[str]] = []
-        self.broken = False
+        self.broken: Exception | None = None
         look = house.store.runs.owners
 
         async def owners(run_ids: Collection[str]) -> dict[str, str]:
             self.of.append(sorted(run_ids))
-            if self.broken:
-                raise StoreUnavailable("it is away")
+            if self.broken is not None:
+                raise self.broken
             return await look(run_ids)
 
         monkeypatch.setattr(house.store.runs, "owners", owners)
@@ -91,17 +91,32 @@ async def test_what_comes_while_nobody_takes_it_is_told_together_and_has_an_end(
         assert set(late.run_ids) <= {run.id for run in runs}
 
 
-async def test_when_nobody_can_say_whose_they_are_all_are_told_to_look(
-    house: House, changes: Changes, looks: Looks
+async def test_owners_that_were_forgotten_are_looked_up_again(
+    house: House, changes: Changes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stream, "KEPT", 0)
+    known, new = [await house.submit(owner="ann") for _ in range(2)]
+    async with AsyncExitStack() as stack:
+        ann = await listening(stack, changes, "ann")
+        await changes._tell([known.id])
+        assert await told(ann) == Changed((known.id,), False)
+        await changes._tell([known.id, new.id])
+        assert await told(ann) == Changed((known.id, new.id), False)
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("it is away"), RuntimeError("unforeseen")], ids=type)
+async def test_whatever_goes_wrong_readers_are_told_to_look_and_told_again(
+    house: House, changes: Changes, looks: Looks, error: Exception, caplog: pytest.LogCaptureFixture
 ):
     async with AsyncExitStack() as stack:
         ann, bob = [await listening(stack, changes, who) for who in ("ann", "bob")]
-        looks.broken = True
+        looks.broken = error
         run = await house.submit(owner="ann")
         assert [await told(ann), await told(bob)] == [Changed((), True)] * 2
-        looks.broken = False
+        looks.broken = None
         await house.claim(run)
         assert await told(ann) == Changed((run.id,), False)
+    assert ("unforeseen" in caplog.text) is isinstance(error, RuntimeError)
 
 
 async def test_more_signals_than_are_kept_are_told_as_more(

@@ -5,14 +5,37 @@ an origin in `RUNWELL_ORIGINS`, or from no page at all. Browsers say so in `Sec-
 `Origin`, which a page cannot change; programs such as curl send neither. Pure functions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from runwell.auth.local_mode import normal_origin
+from runwell.auth.local_mode import is_loopback, is_loopback_address, normal_origin
 from runwell.domain.errors import Forbidden
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITES = frozenset({"same-origin", "none"})
 """What `Sec-Fetch-Site` says of the server's own pages, and of what the user asked for directly."""
+FORWARDING = frozenset(
+    {b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip"}
+)
+"""Headers that a proxy adds, and all that begin with `X-Forwarded`."""
+
+
+def is_here(address: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether whoever asks is on this machine, and no proxy on it asks for somebody else.
+
+    `address` is the client's as the server knows it, `headers` are all of the request, lower-case. That
+    a proxy passes something on is enough, whatever it says: the first who asked wrote part of it.
+    """
+    if not is_loopback_address(address):
+        return False
+    hosts = 0
+    for name, value in headers:
+        if name in FORWARDING or name.startswith(b"x-forwarded"):
+            return False
+        if name == b"host":
+            hosts += 1
+            if not is_loopback(value.decode("latin-1")):
+                return False
+    return hosts == 1
 
 
 def fault(

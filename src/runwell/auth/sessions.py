@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from runwell.auth.attempts import Attempts
 from runwell.auth.keys import digest
-from runwell.auth.local_mode import is_loopback_address
 from runwell.auth.memory import Memory
 from runwell.auth.passwords import Passwords
 from runwell.domain.errors import EmailTaken, Forbidden, StoreUnavailable, Unauthenticated
@@ -91,17 +90,19 @@ class Accounts:
         self._known: Memory[bytes, SignedIn] = Memory(most_known)
         self._unknown: Memory[bytes, None] = Memory(most_known // 4)
 
-    def takes(self, address: str) -> bool:
-        """Whether whoever asks from this address may make an account. With `signup_here` that is this
-        machine, which whoever comes through a proxy on it is not."""
-        return self.signup_open or (self._signup_here and is_loopback_address(address))
+    def takes(self, *, here: bool) -> bool:
+        """Whether whoever asks may make an account. With `signup_here` it takes to be `here`: on this
+        machine, as `origin.is_here` judges, which whoever comes through a proxy on it is not."""
+        return self.signup_open or (self._signup_here and here)
 
-    async def sign_up(self, email: str, name: str, password: str, *, address: str = "") -> User:
+    async def sign_up(
+        self, email: str, name: str, password: str, *, address: str = "", here: bool = False
+    ) -> User:
         """A new user, not signed in yet. Whoever may reach the server may do it, if it is open: see `takes`.
 
         Raises `Forbidden` when it is closed, `InvalidInput`, `EmailTaken`, `RateLimited`, `Unavailable`.
         """
-        if not self.takes(address):
+        if not self.takes(here=here):
             raise Forbidden(
                 "This server takes no sign-ups",
                 "Ask whoever runs it for an account: `runwell users create EMAIL`.",

@@ -7,7 +7,6 @@ same parameters, result and docstring; an async iterator becomes a plain one.
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
-from concurrent.futures import Future
 from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -42,22 +41,37 @@ class Portal:
     def call(self, work: Coroutine[Any, Any, R]) -> R:
         """The result of `work`. An interrupt here (Ctrl-C) cancels it there, and waits for that:
         whoever cleans up next must not find it still running."""
-        ended: Future[asyncio.Task[R]] = Future()
         started: list[asyncio.Task[R]] = []
+        ended: list[asyncio.Task[R]] = []
+        # A bare lock, for an interrupt inside a Condition, and so a Future, may leave it broken.
+        ending = threading.Lock()
+        ending.acquire()
+
+        def end(task: asyncio.Task[R]) -> None:
+            ended.append(task)
+            ending.release()
 
         def start() -> None:
             task = self._loop.create_task(work)
             started.append(task)
-            task.add_done_callback(ended.set_result)
+            task.add_done_callback(end)
 
-        self._loop.call_soon_threadsafe(start)
+        def stop() -> None:
+            if started:
+                started[0].cancel()
+            else:  # the interrupt came before the start was handed over
+                work.close()
+                ending.release()
+
         try:
-            task = ended.result()
+            self._loop.call_soon_threadsafe(start)
+            ending.acquire()
         except BaseException:
-            self._loop.call_soon_threadsafe(lambda: started[0].cancel())
-            ended.result()
+            self._loop.call_soon_threadsafe(stop)
+            if not ended:
+                ending.acquire()
             raise
-        return task.result()
+        return ended[0].result()
 
     def close(self) -> None:
         self.call(self._loop.shutdown_asyncgens())

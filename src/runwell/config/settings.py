@@ -101,8 +101,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            description="How many requests a key may make a minute, and at once; 0 is no limit. "
-            "Local mode has none.",
+            description="How many requests a key may make a minute, and at once; of who is signed in "
+            "only what changes something counts. 0 is no limit. Local mode has none.",
         ),
     ] = 0
     max_queue: Annotated[

@@ -114,15 +114,13 @@ async def _around(core: Core, facts: Facts) -> Facts:
     if run.concurrency_key is not None:
         lane = (run.owner, run.concurrency_key)
         holders = [each for each in await runs.held() if (each.owner, each.concurrency_key) == lane]
-    depths = {depth.agent: depth for depth in await runs.depths()}
-    depth = depths.get(run.agent)
     return msgspec.structs.replace(
         facts,
         served=any(known or run.agent in beat.agents for beat in ready if not beat.stopping),
         predecessor=before[0].id if before else None,
         holder=holders[0].id if holders else None,
         ahead=await runs.position(run),
-        oldest_at=None if depth is None else depth.oldest_at,
+        oldest_at=await core.store.stats.oldest_queued(run.agent),
     )
 
 

@@ -41,3 +41,8 @@ class Stats(Protocol):
     async def standings(self, owner: str | None) -> list[Standing]:
         """By agent; those with nothing under way are left out. All owners' for None."""
         ...
+
+    async def oldest_queued(self, agent: str) -> Instant | None:
+        """Since when the longest of an agent's queued runs waits, of all owners'; None when there is none.
+        One step into an index, however many there are."""
+        ...

@@ -5,6 +5,7 @@ listen reads the list once.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Collection
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from runwell.domain.errors import StoreUnavailable
 from runwell.ports.signals import SignalKind, Signals
 from runwell.ports.store import Store
 from runwell.stream.tail import LOOKS
+
+LOG = logging.getLogger(__name__)
 
 REST = 0.25
 """Seconds between two tellings: what comes meanwhile is told together."""
@@ -85,10 +88,14 @@ class Changes:
             await self._wanted.wait()
             self._wanted.clear()
             heard, self._heard = self._heard, {}
+            lost = len(heard) > KEPT
             try:
                 await self._tell(heard)
-                lost = len(heard) > KEPT
             except StoreUnavailable:
+                lost = True
+            except Exception:
+                # Whatever it was, whoever reads must not wait for ever.
+                LOG.exception("whose runs changed could not be told; everybody is told to look")
                 lost = True
             for reader in self._everybody() if lost else ():
                 reader.add_more()
@@ -96,9 +103,9 @@ class Changes:
 
     async def _tell(self, run_ids: Collection[str]) -> None:
         """Raises `StoreUnavailable`."""
+        if len(self._owners) > KEPT:
+            self._owners.clear()
         if unknown := [id for id in run_ids if id not in self._owners]:
-            if len(self._owners) > KEPT:
-                self._owners.clear()
             self._owners |= await self._store.runs.owners(unknown)
         for id in run_ids:
             # One that was deleted since is nobody's.

@@ -106,6 +106,19 @@ async def test_closed_sign_ups(house: House, monkeypatch):
     assert (await sign_in(house, "ann@example.com")).status == 200
 
 
+async def test_a_server_that_is_open_to_its_machine_takes_nobody_from_behind_a_proxy(
+    house: House, monkeypatch
+):
+    monkeypatch.setattr(house.accounts, "signup_open", False)
+    monkeypatch.setattr(house.accounts, "_signup_here", True)
+    body = {"name": "Ann", "email": "ann@example.com", "password": PASSWORD}
+    for name, value in (("x-forwarded-for", "127.0.0.1"), ("forwarded", "for=::1"), ("x-real-ip", "::1")):
+        answer = await house.client.post("/api/auth/sign-up/email", body, headers={name: value})
+        check_told(answer, 400, "EMAIL_AND_PASSWORD_SIGN_UP_IS_NOT_ENABLED")
+    assert await house.accounts.all() == []
+    assert (await sign_up(house, "ann@example.com")).status == 200
+
+
 async def test_a_session_that_is_not_remembered_ends_with_the_browser(house: House):
     await sign_up(house, "ann@example.com")
     body = {"email": "ann@example.com", "password": PASSWORD, "rememberMe": False}

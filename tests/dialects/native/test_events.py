@@ -232,6 +232,20 @@ async def test_a_list_is_told_what_to_look_at_again(house: House, client: AsgiCl
     assert (refused.status, refused.json["code"]) == (403, "forbidden")
 
 
+async def test_who_may_not_read_any_more_is_told_no_more(house: House, client: AsgiClient, monkeypatch):
+    monkeypatch.setattr("runwell.dialects.native.events.ASK_AGAIN", 0.0)
+    ann = client.with_headers(authorization=f"Bearer {await house.secret('ann')}")
+    async with ann.open("GET", "/runs/changes") as told:
+        await (await told.started()).until(RECONNECT)
+        await house.submit(owner="ann")
+        await told.until(b"changed")
+        (key,) = await house.store.keys.all("ann")
+        await house.store.keys.revoke(key.id, "ann", house.clock.now())
+        house.clock.move(1.001)
+        await house.submit(owner="ann")
+        assert await told.chunk() is None
+
+
 async def test_streams_of_changes_are_counted_and_end_with_the_server(house: House, client: AsgiClient):
     house.closing.most_streams = 1
     async with client.open("GET", "/runs/changes") as first:

@@ -52,6 +52,29 @@ async def test_only_an_admin_sees_runs_of_others_and_each_says_whose_it_is(house
     assert (await boss.get(f"/runs/{theirs}")).status == 404, "a list, and no more"
 
 
+async def test_what_is_in_a_run_is_listed_to_its_owner_alone(house: House):
+    boss, ann = await house.client_of("boss"), await house.client_of("ann", READER)
+    mine = {"owner": "ann", "metadata": {"case": "7"}}
+    ended = await house.succeed(await house.a_running_run(**mine), "the diagnosis")
+    house.clock.move(1)
+    await house.ask(await house.a_running_run(**mine), "is it the knee?")
+    house.clock.move(1)
+    await house.fail(await house.a_running_run(**mine))
+    for query in ("all_owners=true", "owner=ann", "owner=ann&output=false", "all_owners=true&output=false"):
+        answer = await boss.get(f"/runs?{query}")
+        failed, waiting, succeeded = answer.json["runs"]
+        for run in (failed, waiting, succeeded):
+            assert [run["output"], run.get("preview"), run["question"]] == [None] * 3
+            assert run["metadata"] == {}
+        assert [run["status"] for run in (waiting, succeeded)] == ["waiting", "succeeded"]
+        assert failed["error"]["message"] == "it broke", "which it is found by"
+        assert not [word for word in ("diagnosis", "knee", "case") if word in answer.text]
+    own = (await ann.get("/runs?owner=ann")).json["runs"]
+    assert [own[2]["output"], own[1]["question"]["question"]] == ["the diagnosis", "is it the knee?"]
+    assert own[2]["id"] == f"run_{ended.id}" and own[2]["metadata"] == {"case": "7"}
+    assert (await ann.get("/runs?owner=ann&output=false")).json["runs"][2]["preview"] == "the diagnosis"
+
+
 async def test_runs_are_counted_by_the_minute(house: House):
     await house.a_finished_run()
     house.clock.move(61)

@@ -102,7 +102,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 class ListedRun(Run, frozen=True, kw_only=True):
     """`owner` is there when runs of others are listed. With `?output=false`, `output` is null and `preview`
-    is its beginning: of a text the text, else its JSON."""
+    is its beginning: of a text the text, else its JSON. What is in others' runs is not shown: `output`,
+    `preview` and `question` are null, `metadata` is empty."""
 
     owner: str | UnsetType = UNSET
     preview: str | UnsetType | None = UNSET

@@ -13,7 +13,7 @@ from runwell.dialects.dialect import Services
 from runwell.dialects.exchange import Headers, Reply, bearer_or_key
 from runwell.dialects.native.responses import JSON, PRIVATE, Renderer, etag
 from runwell.dialects.page_session import signed_in
-from runwell.domain.errors import InvalidInput
+from runwell.domain.errors import InvalidInput, Unauthenticated, Unavailable
 from runwell.domain.events import LoggedEvent
 from runwell.domain.principal import Principal, Scope
 from runwell.domain.run import Run, RunStatus
@@ -91,6 +91,21 @@ async def _with_cookie(
         services.authenticator.admit_change(found.principal)
     require(found.principal, scope)
     return found.principal
+
+
+async def still_admitted(services: Services, request: HttpScope, caller: Principal) -> bool:
+    """Whether whoever sent this request is still who it was, and may what it might: for answers that never
+    end. Counted for nothing."""
+    headers = dict(request["headers"])
+    credential = bearer_or_key(headers)
+    try:
+        found = await signed_in(services.accounts, request, headers) if credential is None else None
+        now = found.principal if found is not None else await services.authenticator.authenticate(credential)
+    except Unauthenticated:
+        return False
+    except Unavailable:
+        return True  # nobody can say otherwise; it is asked again
+    return now == caller
 
 
 def _with_scope(scope: Scope):  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ from runwell.domain.callback import Delivery, Post, SigningSecret, StandingCallb
 from runwell.domain.events import LoggedEvent
 from runwell.domain.ids import spell
 from runwell.domain.instant import Instant, seconds_between, to_iso
+from runwell.domain.json_gate import EMPTY
 from runwell.domain.preview import preview_of
 from runwell.domain.principal import Key
 from runwell.domain.run import Question, Run, RunStatus
@@ -105,13 +106,16 @@ class Renderer:
         )
 
     def listed(
-        self, run: Run, position: int | None, mount: str, *, named: bool, output: bool
+        self, run: Run, position: int | None, mount: str, reader: str, *, named: bool, output: bool
     ) -> bodies.ListedRun:
-        """A Run body in a list, with its owner when it is `named`; without `output` a preview of that."""
+        """A Run body in a list, with its owner when it is `named`; without `output` a preview of that.
+        To a `reader` who is not its owner it says how the run goes, and not what is in it."""
         body = msgspec.structs.asdict(self.run_body(run, position, mount))
+        if run.owner != reader:
+            body |= {"output": None, "question": None, "metadata": EMPTY}
         if not output:
+            body["preview"] = None if body["output"] is None else preview_of(body["output"])
             body["output"] = None
-            body["preview"] = None if run.output is None else preview_of(run.output)
         return bodies.ListedRun(**body, owner=run.owner if named else UNSET)
 
     def submitted(self, run: Run, mount: str) -> bytes:

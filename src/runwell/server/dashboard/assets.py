@@ -48,15 +48,19 @@ class Assets:
         asset = self.files.get(name) if build == self.build else None
         if asset is None:
             raise HTTPException(404)
-        headers: Headers = [
-            (b"content-type", asset.media_type),
-            _KEPT,
-            (b"vary", b"accept-encoding"),
-            (b"x-content-type-options", b"nosniff"),
-        ]
-        if b"gzip" not in call.headers.get(b"accept-encoding", b""):
+        headers: Headers = [(b"content-type", asset.media_type), _KEPT, (b"vary", b"accept-encoding")]
+        if not _unpacks(call.headers.get(b"accept-encoding", b"")):
             return Reply(200, headers, gzip.decompress(asset.packed))
         return Reply(200, [*headers, (b"content-encoding", b"gzip")], asset.packed)
+
+
+def _unpacks(accepted: bytes) -> bool:
+    """Whether gzip is among what an `Accept-Encoding` names, and not as what it does not want."""
+    for each in accepted.replace(b" ", b"").lower().split(b","):
+        name, _, quality = each.partition(b";q=")
+        if name == b"gzip":
+            return not quality or bool(quality.strip(b"0."))
+    return False
 
 
 @cache

@@ -4,16 +4,20 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message
 
-from runwell.dialects.exchange import Call
+from runwell.dialects.exchange import Call, Headers
+
+WHO = frozenset({b"authorization", b"x-api-key", b"cookie", b"host"})
+"""Headers that say who asks. What else a browser says is of the page: what it has kept, what it prefers."""
 
 
 class Answer(NamedTuple):
     status: int
+    headers: Headers
     body: bytes
 
 
 async def ask(app: ASGIApp, call: Call, path: str, query: bytes = b"") -> Answer:
-    """GET a path of the API, with the headers of this call. Errors are answers, as for any client."""
+    """GET a path of the API as whoever made this call. Errors are answers, as for any client."""
     scope = {
         **call.scope,
         "method": "GET",
@@ -21,19 +25,21 @@ async def ask(app: ASGIApp, call: Call, path: str, query: bytes = b"") -> Answer
         "raw_path": path.encode(),
         "query_string": query,
         "root_path": "",
+        "headers": [each for each in call.scope["headers"] if each[0] in WHO],
     }
     status = 0
+    headers: Headers = []
     parts: list[bytes] = []
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
-        nonlocal status
+        nonlocal status, headers
         if message["type"] == "http.response.start":
-            status = message["status"]
+            status, headers = message["status"], list(message["headers"])
         else:
             parts.append(message.get("body", b""))
 
     await app(scope, receive, send)
-    return Answer(status, b"".join(parts))
+    return Answer(status, headers, b"".join(parts))

@@ -115,8 +115,8 @@ def _headers(nonce: str) -> Headers:
         (b"cache-control", b"no-store"),
         (b"content-security-policy", policy.encode()),
         (b"referrer-policy", b"same-origin"),
-        (b"x-content-type-options", b"nosniff"),
         (b"cross-origin-opener-policy", b"same-origin"),
+        (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     ]
 
 

@@ -1,15 +1,19 @@
 """The first rows of the run list as HTML, so that they are there before any script. `runs.js` draws the
 same rows; what it finds here it replaces."""
 
+import json
 from html import escape
 from typing import Any
 
 from runwell.domain.instant import Instant, from_iso, seconds_between
 
+LONGEST = 200
+"""Characters of what is said of a run."""
 
-def table(page: dict[str, Any], now: Instant) -> str:
-    """The rows of a `RunPage` body."""
-    rows = "".join(_row(run, now) for run in page["runs"])
+
+def table(page: dict[str, Any], now: Instant, reader: str) -> str:
+    """The rows of a `RunPage` body. A run of another owner than `reader` can be listed, not opened."""
+    rows = "".join(_row(run, now, reader) for run in page["runs"])
     return (
         '<div class="view runs"><h1>Runs</h1>'
         '<table class="rows"><caption class="unseen">Runs, newest first</caption><thead><tr>'
@@ -19,13 +23,18 @@ def table(page: dict[str, Any], now: Instant) -> str:
     )
 
 
-def _row(run: dict[str, Any], now: Instant) -> str:
+def _row(run: dict[str, Any], now: Instant, reader: str) -> str:
     status, id = run["status"], run["id"]
+    owner = run.get("owner", reader)
+    whose = "" if owner == reader else f" of {owner}"
+    name = f'{escape(run["agent"])} <span class="id">{escape(id[-8:] + whose)}</span>'
+    if owner == reader:
+        name = f'<a href="/ui/runs/{escape(id)}">{name}</a>'
     age = seconds_between(from_iso(run["created_at"]), now)
     took = "" if run["duration"] is None else duration(run["duration"])
     return (
         f'<tr data-id="{escape(id)}"><td>{_status(status)}</td>'
-        f'<td class="agent"><a href="/ui/runs/{escape(id)}">{escape(run["agent"])}</a></td>'
+        f'<td class="agent">{name}</td>'
         f'<td class="what">{escape(what(run))}</td><td class="number">{took}</td>'
         f'<td class="number"><time datetime="{escape(run["created_at"])}">{duration(age)} ago</time></td>'
         "</tr>"
@@ -40,15 +49,31 @@ def _status(status: str) -> str:
 
 
 def what(run: dict[str, Any]) -> str:
-    """The most telling sentence of a run, cut."""
+    """The most telling sentence of a run, cut: as `what` in words.js, but for times of day, which are the
+    reader's to tell."""
     if run["error"] is not None:
-        return str(run["error"]["message"])[:200]
+        return _line(run["error"]["message"])
     if run["question"] is not None:
-        return f"asks: {run['question']['question']}"[:200]
+        return _line(f"asks: {_line(run['question']['question'])}")
+    if run["status"] == "queued":
+        return "" if run["not_before"] is not None else _place(run["queue_position"])
+    if run["status"] == "running" and run["cancel_requested_at"] is not None:
+        return "is being cancelled"
     if run["status"] == "succeeded":
-        return " ".join((run.get("preview") or "").split())
+        return _line(run["preview"] or "")
     progress = run["progress"] or {}
-    return str(progress.get("step") or run["steps"]["current"] or "")[:200]
+    return _line(progress.get("step") or run["steps"]["current"] or "")
+
+
+def _line(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return " ".join(text[:LONGEST].split())
+
+
+def _place(position: int | None) -> str:
+    if not position:
+        return "" if position is None else "next in line"
+    return f"{position:,} run{'' if position == 1 else 's'} before it"
 
 
 def duration(seconds: float) -> str:

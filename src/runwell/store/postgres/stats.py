@@ -48,6 +48,9 @@ FROM (
     SELECT agent, 0, 0, count(*), NULL FROM runs WHERE status = 'waiting' GROUP BY agent
 ) AS counted GROUP BY agent ORDER BY agent"""
 
+_OLDEST_QUEUED = """SELECT queued_at FROM runs WHERE status = 'queued' AND agent = $1
+ORDER BY queued_at LIMIT 1"""
+
 
 class PostgresStats:
     def __init__(self, pool: Pool) -> None:
@@ -74,3 +77,7 @@ class PostgresStats:
             rows = await self._pool.all(_STANDINGS, owner)
         found = [Standing(*row) for row in rows]
         return [each for each in found if each.queued or each.running or each.waiting]
+
+    async def oldest_queued(self, agent: str) -> Instant | None:
+        (oldest_at,) = await self._pool.one(_OLDEST_QUEUED, agent) or (None,)
+        return None if oldest_at is None else int(oldest_at)

@@ -67,6 +67,9 @@ _ALL_STANDINGS = """SELECT agent, sum(queued), sum(running), sum(waiting), min(o
     WHERE status = 'waiting' GROUP BY agent
 ) GROUP BY agent ORDER BY agent"""
 
+_OLDEST_QUEUED = """SELECT min(queued_at) FROM runs INDEXED BY runs_queued_by_agent
+WHERE status = 'queued' AND agent = ?"""
+
 
 class SqliteStats:
     def __init__(self, reader: Reader) -> None:
@@ -102,3 +105,7 @@ class SqliteStats:
             rows = self._reader.all(_STANDINGS, (owner,))
         found = [Standing(*row) for row in rows]
         return [each for each in found if each.queued or each.running or each.waiting]
+
+    async def oldest_queued(self, agent: str) -> Instant | None:
+        (oldest_at,) = self._reader.one(_OLDEST_QUEUED, (agent,)) or (None,)
+        return None if oldest_at is None else int(oldest_at)

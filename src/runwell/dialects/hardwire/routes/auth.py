@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from runwell.auth.origin import is_here
 from runwell.auth.passwords import LONGEST, SHORTEST
 from runwell.auth.sessions import Found
 from runwell.dialects.exchange import Call, Reply
@@ -42,11 +43,13 @@ class AuthRoutes:
         given = await self._given(call)
         self._check_page(call)
         name, email, password = (_text(given, each) for each in ("name", "email", "password"))
-        if not self._accounts.takes(address_of(call.scope)):
+        address = address_of(call.scope)
+        here = is_here(address, call.scope["headers"])
+        if not self._accounts.takes(here=here):
             raise AuthFailed(400, SIGN_UP_CLOSED)
         email, name = _email(email), _name(name)
         _check_password(password)
-        user = await self._accounts.sign_up(email, name, password, address=address_of(call.scope))
+        user = await self._accounts.sign_up(email, name, password, address=address, here=here)
         return json_reply(bodies.SignedUp(user=user_body(user)))
 
     async def sign_in(self, call: Call) -> Reply:

@@ -10,6 +10,7 @@ from runwell.dialects.exchange import as_response
 from runwell.dialects.native import bodies, requests
 from runwell.dialects.native.native import Admin, native_of
 from runwell.dialects.native.openapi import Answer, Operation
+from runwell.dialects.native.responses import PRIVATE
 from runwell.domain import json_gate
 from runwell.domain.ids import parse_id
 from runwell.domain.principal import ALL_SCOPES
@@ -40,7 +41,7 @@ async def list_keys(request: Request, caller: Admin) -> Response:
     native = native_of(request)
     found = await native.core.store.keys.all(None)
     body = bodies.KeyList([native.render.key(key) for key in found])
-    return as_response(native.render.json(200, body))
+    return as_response(native.render.json(200, body, [PRIVATE]))
 
 
 async def revoke_key(request: Request, key_id: KeyId, caller: Admin) -> Response:

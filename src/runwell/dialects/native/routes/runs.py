@@ -68,20 +68,21 @@ async def list_runs(
 ) -> Response:
     """List runs, newest first.
 
-    `text` finds failed runs by the words of their errors. With `owner` or `all_owners` each run says whose
-    it is. Outputs may be long: whoever shows only the list need not be sent them.
+    `text` finds failed runs by the words of their errors. With `owner` or `all_owners` each says whose it
+    is, and others' come without `output`, `preview`, `question` and `metadata`. Outputs may be long.
     """
     native, mount = native_of(request), mount_of(request)
     where = requests.run_filter(
         "query.", status=status, agent=agent, thread_id=thread_id, text=text, since=since, until=until
     )
     owned_by, before = whose(caller, owner, all_owners=all_owners), requests.read_cursor(cursor)
+    brief = not output or owned_by not in (None, caller.owner)  # others' outputs are not shown
     # One more than asked for tells whether there is another page.
-    runs = await read.page(native.core, owned_by, where, before=before, limit=limit + 1, brief=not output)
-    shown, named = runs[:limit], all_owners or owner is not None
+    runs = await read.page(native.core, owned_by, where, before=before, limit=limit + 1, brief=brief)
+    shown, named, me = runs[:limit], all_owners or owner is not None, caller.owner
     body = bodies.RunPage(
         runs=[
-            native.render.listed(run, await native.position(run), mount, named=named, output=output)
+            native.render.listed(run, await native.position(run), mount, me, named=named, output=output)
             for run in shown
         ],
         next_cursor=requests.cursor_of(shown[-1].id) if len(runs) > limit else None,
@@ -99,7 +100,8 @@ async def watch_runs(
     changes while nobody listens is not told later: whoever connects, or connects again, lists the runs
     once, when the first bytes have come.
     """
-    return events.watch_changes(native_of(request), caller, whose(caller, owner, all_owners=all_owners))
+    owned_by = whose(caller, owner, all_owners=all_owners)
+    return events.watch_changes(native_of(request), request.scope, caller, owned_by)
 
 
 async def get_run(request: Request, run_id: RunId) -> Response:
