@@ -108,6 +108,7 @@ def test_an_interrupt_ends_the_call_and_the_client_works_on() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a finalizer it is lost
 def test_an_interrupt_at_any_moment_finds_a_portal_that_works_and_nothing_left_running() -> None:
     portal = Portal()
     under_way: set[int] = set()
@@ -115,7 +116,8 @@ def test_an_interrupt_at_any_moment_finds_a_portal_that_works_and_nothing_left_r
     async def work(which: int) -> int:
         under_way.add(which)
         try:
-            await asyncio.sleep(0.0001)
+            for _ in range(10):
+                await asyncio.sleep(0)
         finally:
             under_way.remove(which)
         return which
