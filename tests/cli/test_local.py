@@ -141,6 +141,24 @@ def test_doctor_reads_the_log_against_the_run(tmp_path: Path) -> None:
     assert f"{run.id}: seq 4 follows 2" in ran.out
 
 
+def test_doctor_names_what_stands_beside_the_runs_and_cannot_be_read(tmp_path: Path) -> None:
+    import apsw
+
+    db = str(tmp_path / "runwell.db")
+    with LiveServer(tmp_path) as server, server.client() as client:
+        id = client.schedules.create("echo", "0 3 * * *").id
+        assert runwell("doctor", "--db", db).code == 0
+        server.stop()
+    connection = apsw.Connection(db)
+    connection.execute("UPDATE schedules SET value = ?", (b"{no",))
+    connection.close()
+    ran = runwell("doctor", "--db", db, "--json")
+    assert ran.code == 1
+    (error,) = [each for each in ran.json["findings"] if each["level"] == "error"]
+    assert error["code"] == "damaged_schedule"
+    assert error["sentence"].startswith(f"{id} of local cannot be read: ")
+
+
 def test_doctor_on_what_is_no_database(tmp_path: Path) -> None:
     db = tmp_path / "runwell.db"
     db.write_bytes(b"not a database, surely not" * 100)

@@ -265,7 +265,7 @@ class Differential(RuleBasedStateMachine):
         async def put(store: Store) -> None:
             if id not in [each.id for each in await store.callbacks.all(owner)]:
                 await store.callbacks.add(wanted, a_secret(id, owner=owner))
-            await store.callbacks.update(wanted)
+            await store.callbacks.update(id, owner, lambda _: wanted)
 
         self._same("change a callback", put)
 

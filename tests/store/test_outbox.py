@@ -182,7 +182,7 @@ async def test_a_standing_callback_that_changes_is_told_from_then_on(store: Stor
     callback = await a_callback(store, paused=True)
     missed = await a_succeeded_run(store)
     resumed = StandingCallback(id=callback.id, owner=OWNER, url=f"{URL}/2", created_at=NOW)
-    await store.callbacks.update(resumed)
+    await store.callbacks.update(callback.id, OWNER, lambda _: resumed)
     told = await a_succeeded_run(store)
     await store.callbacks.delete(callback.id, OWNER)
     late = await a_succeeded_run(store)
@@ -208,7 +208,7 @@ async def test_callbacks_belong_to_their_owner(store: Store) -> None:
     assert await store.callbacks.get(first.id, OWNER) == first
     for attempt in (
         store.callbacks.get(hers.id, OWNER),
-        store.callbacks.update(StandingCallback(id=hers.id, owner=OWNER, url=URL, created_at=NOW)),
+        store.callbacks.update(hers.id, OWNER, lambda seen: seen),
         store.callbacks.delete(hers.id, OWNER),
     ):
         with pytest.raises(CallbackNotFound):

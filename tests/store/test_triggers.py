@@ -35,11 +35,12 @@ async def test_triggers_are_listed_newest_first_per_owner(store: Store) -> None:
 async def test_a_trigger_is_changed_and_removed_by_its_owner_alone(store: Store) -> None:
     trigger = a_trigger()
     await store.triggers.add(trigger)
-    changed = replace(trigger, paused=True, name="other")
-    await store.triggers.update(changed)
+    changed = await store.triggers.update(trigger.id, OWNER, lambda seen: replace(seen, paused=True))
+    changed = await store.triggers.update(trigger.id, OWNER, lambda seen: replace(seen, name="other"))
+    assert changed == replace(trigger, paused=True, name="other")
     assert await store.triggers.get(trigger.id, OWNER) == changed
     with pytest.raises(TriggerNotFound):
-        await store.triggers.update(replace(trigger, owner="eve"))
+        await store.triggers.update(trigger.id, "eve", lambda seen: replace(seen, paused=False))
     with pytest.raises(TriggerNotFound):
         await store.triggers.get(trigger.id, "eve")
     with pytest.raises(TriggerNotFound):

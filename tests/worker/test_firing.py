@@ -1,10 +1,12 @@
 """Runs of schedules: at their time, each once, whatever was missed and whoever dies."""
 
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from msgspec.structs import replace
 
@@ -261,3 +263,37 @@ async def test_there_may_be_more_of_them_than_are_fired_together(house: House, m
     house.clock.move(HOUR)
     assert await fire_due(house.core) == 5
     assert len(await started(house)) == 5
+
+
+async def test_those_that_fail_stand_before_nobody_however_many_they_are(house: House, monkeypatch) -> None:
+    monkeypatch.setattr(firing, "BATCH", 2)
+    for _ in range(5):
+        await made(house, input=Json(b'"poison"'))
+    await made(house, cron="1 9 * * *")
+    house.clock.move(HOUR + MINUTE)
+    submit = firing.submit  # type: ignore[attr-defined]
+
+    async def breaks(core: Any, wanted: Any) -> Any:
+        if wanted.input == "poison":
+            raise ZeroDivisionError
+        return await submit(core, wanted)
+
+    monkeypatch.setattr(firing, "submit", breaks)
+    assert await fire_due(house.core) == 1
+    assert len(await started(house)) == 1
+
+
+async def test_one_that_cannot_be_read_is_said_once_and_holds_up_nobody(
+    house: House, tmp_path: Path, caplog
+) -> None:
+    caplog.set_level(logging.ERROR, "runwell")
+    bad, _ = await made(house), await made(house)
+    with contextlib.closing(apsw.Connection(str(tmp_path / "house.db"))) as other:
+        other.execute("UPDATE schedules SET value = ? WHERE id = ?", (b"{no", bytes.fromhex(bad.id)))
+    house.clock.move(HOUR)
+    said: set[str] = set()
+    assert await fire_due(house.core, said) == 1
+    assert await fire_due(house.core, said) == 0
+    assert len(await started(house)) == 1
+    (message,) = caplog.messages
+    assert message.startswith(f"schedule_{bad.id} of {LOCAL_OWNER} cannot be read, and starts no runs: ")

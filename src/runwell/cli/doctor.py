@@ -17,7 +17,7 @@ from runwell.cli.local import with_settings
 from runwell.config import Settings
 from runwell.domain.errors import RunwellError
 from runwell.engine.audit import Finding
-from runwell.wiring import audit_all, operating
+from runwell.wiring import audit_all, damaged, operating
 from runwell.wiring.orphans import queue_findings
 
 MIB = 2**20
@@ -93,12 +93,13 @@ def _reached(look: Callable[[], list[Finding]]) -> list[Finding]:
 
 
 async def _logs(settings: Settings) -> list[Finding]:
-    """What is wrong with the log of any run, or that nothing is."""
+    """What is wrong with the log of any run, or that nothing is; and what else cannot be read."""
     runs, faults = 0, list[Finding]()
     async for _, found in audit_all(settings):
         runs += 1
         faults += found
-    return faults or [Finding("ok", "logs", f"The log of every run ({runs:,}) tells its run's story.")]
+    faults = faults or [Finding("ok", "logs", f"The log of every run ({runs:,}) tells its run's story.")]
+    return faults + await damaged(settings)
 
 
 def _python() -> Finding:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from runwell.domain.audit import Audit
 from runwell.domain.errors import LogPruned, RunNotFound
+from runwell.domain.ids import spell
 from runwell.domain.instant import Instant
 from runwell.ports.store import Store
 
@@ -46,6 +47,23 @@ async def audit(store: Store, told_since: Instant = 0) -> AsyncIterator[tuple[st
                 faults = []  # removed while it was read
             yield run.id, [Finding("error", code, f"run_{run.id}: {fault}") for code, fault in faults]
         after = runs[-1].id
+
+
+async def damage(store: Store) -> list[Finding]:
+    """What stands beside the runs and cannot be read. It is passed over; deleting it is its owner's."""
+    found = [
+        *await store.schedules.damaged(),
+        *await store.triggers.damaged(),
+        *await store.callbacks.damaged(),
+        *await store.deliveries.damaged(),
+    ]
+    return [
+        Finding(
+            "error", f"damaged_{each.what}",
+            f"{spell(each.what, each.id)} of {each.owner} cannot be read: {each.why}",
+        )
+        for each in found
+    ]  # fmt: skip
 
 
 async def _gone(store: Store, run_id: str) -> bool:

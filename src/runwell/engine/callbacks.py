@@ -92,18 +92,20 @@ async def update(
     paused: bool | UnsetType = UNSET,
 ) -> StandingCallback:
     """Change what is given. Raises `CallbackNotFound`, `InvalidInput`."""
-    callback = await core.store.callbacks.get(callback_id, owner)
-    changed = replace(
-        callback,
-        url=callback.url if url is UNSET else url,
-        events=callback.events if events is UNSET else tuple(dict.fromkeys(events)),
-        agents=callback.agents if agents is UNSET else tuple(dict.fromkeys(agents)),
-        description=callback.description if description is UNSET else description,
-        paused=callback.paused if paused is UNSET else paused,
-    )
-    _check(changed)
-    await core.store.callbacks.update(changed)
-    return changed
+
+    def change(callback: StandingCallback) -> StandingCallback:
+        changed = replace(
+            callback,
+            url=callback.url if url is UNSET else url,
+            events=callback.events if events is UNSET else tuple(dict.fromkeys(events)),
+            agents=callback.agents if agents is UNSET else tuple(dict.fromkeys(agents)),
+            description=callback.description if description is UNSET else description,
+            paused=callback.paused if paused is UNSET else paused,
+        )
+        _check(changed)
+        return changed
+
+    return await core.store.callbacks.update(callback_id, owner, change)
 
 
 def _check(callback: StandingCallback) -> None:

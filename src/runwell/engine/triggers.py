@@ -73,17 +73,19 @@ async def update(
     paused: bool | UnsetType = UNSET,
 ) -> Trigger:
     """Change what is given. Raises `TriggerNotFound`, `InvalidInput`."""
-    trigger = await core.store.triggers.get(trigger_id, owner)
-    changed = replace(
-        trigger,
-        name=trigger.name if name is UNSET else name,
-        paused=trigger.paused if paused is UNSET else paused,
-    )
-    if len(changed.name) > 200:
-        raise InvalidInput("$.name", "must have at most 200 characters")
-    json_gate.check(changed.name, "$.name")
-    await core.store.triggers.update(changed)
-    return changed
+
+    def change(trigger: Trigger) -> Trigger:
+        changed = replace(
+            trigger,
+            name=trigger.name if name is UNSET else name,
+            paused=trigger.paused if paused is UNSET else paused,
+        )
+        if len(changed.name) > 200:
+            raise InvalidInput("$.name", "must have at most 200 characters")
+        json_gate.check(changed.name, "$.name")
+        return changed
+
+    return await core.store.triggers.update(trigger_id, owner, change)
 
 
 async def find(core: Core, token: str) -> Trigger:

@@ -3,9 +3,11 @@
 The rules of `ports.store` hold here: one transaction each, durable before it returns, time an argument.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from runwell.domain.callback import Delivery, DeliveryStatus, Post, SigningSecret, StandingCallback
+from runwell.domain.damaged import Damaged
 from runwell.domain.instant import Instant
 from runwell.domain.trigger import Trigger
 
@@ -22,11 +24,19 @@ class Callbacks(Protocol):
         ...
 
     async def all(self, owner: str) -> list[StandingCallback]:
-        """Newest first."""
+        """Newest first. What cannot be read is passed over, here and where deliveries are written."""
         ...
 
-    async def update(self, callback: StandingCallback) -> None:
-        """Replace it, by id and owner. Raises `CallbackNotFound`."""
+    async def damaged(self) -> list[Damaged]:
+        """All owners' that cannot be read. Reads every row."""
+        ...
+
+    async def update(
+        self, callback_id: str, owner: str, change: Callable[[StandingCallback], StandingCallback]
+    ) -> StandingCallback:
+        """Make of it what `change` does, with nobody else changing it meanwhile; what it is now. `change` is
+        called on any thread, perhaps twice, and keeps id and owner; what it raises is raised. Raises
+        `CallbackNotFound`."""
         ...
 
     async def delete(self, callback_id: str, owner: str) -> None:
@@ -66,6 +76,10 @@ class Deliveries(Protocol):
         and for those whose URL has one of the origins in `busy` (`https://host:port`, as it is written
         there, in lower case): receivers that have enough to do. What is due behind very many of those
         may be found only later."""
+        ...
+
+    async def damaged(self) -> list[Damaged]:
+        """Those whose newest post cannot be read, as if there were none. Reads every row."""
         ...
 
     async def next_due(self, now: Instant) -> Instant | None:
@@ -128,11 +142,15 @@ class Triggers(Protocol):
         ...
 
     async def all(self, owner: str) -> list[Trigger]:
-        """Newest first."""
+        """Newest first. What cannot be read is passed over."""
         ...
 
-    async def update(self, trigger: Trigger) -> None:
-        """Replace it, by id and owner. Raises `TriggerNotFound`."""
+    async def damaged(self) -> list[Damaged]:
+        """All owners' that cannot be read. Reads every row."""
+        ...
+
+    async def update(self, trigger_id: str, owner: str, change: Callable[[Trigger], Trigger]) -> Trigger:
+        """As that of `Callbacks`. Raises `TriggerNotFound`."""
         ...
 
     async def delete(self, trigger_id: str, owner: str) -> None:

@@ -5,6 +5,7 @@ The rules of `ports.store` hold here: one transaction each, durable before it re
 
 from typing import Protocol
 
+from runwell.domain.damaged import Damaged
 from runwell.domain.instant import Instant
 from runwell.domain.schedule import Schedule
 
@@ -16,8 +17,8 @@ class Schedules(Protocol):
         """Raises `ScheduleNotFound`."""
         ...
 
-    async def page(self, owner: str, *, before: str | None, limit: int) -> list[Schedule]:
-        """Newest first by id; `before` is exclusive."""
+    async def page(self, owner: str, *, before: str | None, limit: int) -> list[Schedule | Damaged]:
+        """Newest first by id; `before` is exclusive. One that cannot be read is `Damaged`."""
         ...
 
     async def count(self, owner: str) -> int: ...
@@ -34,6 +35,13 @@ class Schedules(Protocol):
         """Remove it; its runs stay. Raises `ScheduleNotFound`."""
         ...
 
-    async def due(self, now: Instant, limit: int) -> list[Schedule]:
-        """All owners' whose `next_at` has come, those due longest first."""
+    async def due(
+        self, now: Instant, limit: int, exclude: frozenset[str] = frozenset()
+    ) -> list[Schedule | Damaged]:
+        """All owners' whose `next_at` has come, those due longest first, but for the ids in `exclude`. One
+        that cannot be read is `Damaged`, and in nobody's way once it is excluded."""
+        ...
+
+    async def damaged(self) -> list[Damaged]:
+        """All owners' that cannot be read. Reads every row."""
         ...

@@ -12,8 +12,9 @@ stores.py .... the store alone, for commands that look after a database
 from runwell.wiring.grounds import SystemClock
 from runwell.wiring.machine import Machine, agents_of, machine
 from runwell.wiring.serving import NoKeys, serve, work
-from runwell.wiring.stores import audit_all, open_store
+from runwell.wiring.stores import audit_all, damaged, open_store
 
 __all__ = [
-    "Machine", "NoKeys", "SystemClock", "agents_of", "audit_all", "machine", "open_store", "serve", "work",
+    "Machine", "NoKeys", "SystemClock", "agents_of", "audit_all", "damaged", "machine", "open_store", "serve",
+    "work",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from runwell.config import Settings
 from runwell.domain.instant import after
-from runwell.engine.audit import Finding, audit
+from runwell.engine.audit import Finding, audit, damage
 from runwell.ports.store import Store
 from runwell.wiring.grounds import SystemClock, open_postgres
 
@@ -37,3 +37,9 @@ async def audit_all(settings: Settings) -> AsyncIterator[tuple[str, list[Finding
     async with open_store(settings) as store:
         async for found in audit(store, after(SystemClock().now(), -settings.keep_deliveries)):
             yield found
+
+
+async def damaged(settings: Settings) -> list[Finding]:
+    """What stands beside the runs and cannot be read."""
+    async with open_store(settings) as store:
+        return await damage(store)

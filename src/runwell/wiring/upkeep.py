@@ -29,13 +29,14 @@ def services_of(machine: "Machine", settings: Settings, repairs: Repairs | None)
     store, clock = machine.store, machine.clock
     keep, told = settings.keep_idempotency, settings.keep_deliveries
     catalog = machine.catalog
+    unreadable: set[str] = set()
 
     async def forget_workers() -> None:
         await store.workers.forget(after(clock.now(), -FORGET_WORKERS))
 
     own = [
         Service("expiry", lambda: expire_due(store, clock), every=0.5),
-        Service("schedules", lambda: fire_due(machine.core), every=0.5),
+        Service("schedules", lambda: fire_due(machine.core, unreadable), every=0.5),
         Service("lost signals", machine.worker.check, every=1.0),
         Service("agent loops", machine.loops.watch, every=1.0),
     ]

@@ -15,7 +15,8 @@ AGENTS = Path(__file__).with_name("agents.py")
 @pytest.fixture(scope="package")
 def whole_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    with Fleet(folder, AGENTS, ROLES, {"RUNWELL_CALLBACKS_ALLOW": "127.0.0.1"}) as fleet:
+    settings = {"RUNWELL_CALLBACKS_ALLOW": "127.0.0.1", "RUNWELL_MAX_STREAMS": "3000"}
+    with Fleet(folder, AGENTS, ROLES, settings) as fleet:
         yield fleet
 
 

@@ -17,6 +17,10 @@ _CHANGED = TableChangedEvent(
 ).model_dump_json()
 
 
+_HEADERS = "headers"
+"""What our jobs do not have. PgQueuer reads it in all that it has picked, and could not go on with any if one
+of them were damaged: they would be picked together again and again."""
+
 _LOOK = '"table_changed_event"'
 """In a payload that says no more than that the table is to be looked at."""
 
@@ -49,7 +53,7 @@ class StoreDriver(Driver):
             if isinstance(error.__cause__, DeadlockDetectedError):
                 raise error.__cause__ from error
             raise
-        return [dict(row) for row in rows]
+        return [{**row, _HEADERS: None} if _HEADERS in row else dict(row) for row in rows]
 
     async def execute(self, query: str, *args: object) -> str:
         return await self._connections.execute(query, *args)

@@ -1,8 +1,9 @@
 """What PgQueuer asks of the database, in the ways in which we differ from it.
 
-It stops when the database is away, and drops what it could not put back; a process of ours waits until it
-is back. It counts its places by the jobs in the table; ours are fewer while the worker stops, and an agent
-may have none. It puts jobs away whoever has them; we only those that are still ours.
+It stops when the database is away, or says what nobody foresaw, and then waits for all that it works on;
+and it drops what it could not put back. A process of ours waits until the database is back, and looks again.
+It counts its places by the jobs in the table; ours are fewer while the worker stops, and an agent may have
+none. It puts jobs away whoever has them; we only those that are still ours.
 """
 
 import asyncio
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 AGAIN = 0.5
 """Seconds between two tries while the database is away."""
+REST = 1.0
+"""Seconds after a look that failed as nobody foresaw."""
 NEVER = timedelta(days=365)
 
 _OURS = f"SELECT id FROM {TABLE} WHERE id = ANY($1::bigint[]) AND status = 'picked' AND queue_manager_id = $2"
@@ -88,7 +91,7 @@ class PatientQueries(Queries):
                 min(batch_size, free), wanted, queue_manager_id, global_concurrency_limit, self._silence()
             )
 
-        return await self._patiently(take, [])
+        return await self._looks(take, [])
 
     def _silence(self) -> timedelta:
         """After how long without a heartbeat a job is taken over. When the database was away nobody's heart
@@ -145,7 +148,18 @@ class PatientQueries(Queries):
 
     async def _if_room(self, ask: Callable[[], Awaitable[T]], otherwise: T) -> T:
         free, _ = self._room()
-        return otherwise if free <= 0 else await self._patiently(ask, otherwise)
+        return otherwise if free <= 0 else await self._looks(ask, otherwise)
+
+    async def _looks(self, ask: Callable[[], Awaitable[T]], otherwise: T) -> T:
+        """The same for what only asks for work, and comes again soon. What nobody foresaw is `otherwise` too:
+        it would end the manager, and another begins only when all that this one works on has ended. What was
+        picked by an answer that nobody could read goes to another after the lapse."""
+        try:
+            return await self._patiently(ask, otherwise)
+        except Exception:
+            LOG.exception("looking for work failed, and is done again")
+            await asyncio.sleep(REST)
+            return otherwise
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]], otherwise: T) -> T:
         """The answer, however long it takes; `otherwise` when nobody waits for it any more."""

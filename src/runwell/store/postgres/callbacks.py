@@ -1,12 +1,15 @@
 """`ports.outbox.Callbacks` on PostgreSQL: standing callbacks, and the secrets deliveries are signed with."""
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import json
 
 from runwell.domain.callback import SigningSecret, StandingCallback
+from runwell.domain.damaged import Damaged
 from runwell.domain.errors import CallbackNotFound
 from runwell.domain.instant import Instant
+from runwell.store.damage import damaged, readable
 from runwell.store.postgres.desk import Desk
 from runwell.store.postgres.pool import Pool, Transaction
 from runwell.store.postgres.rows import Row
@@ -14,6 +17,7 @@ from runwell.store.postgres.rows import Row
 _ADD = "INSERT INTO callbacks (id, owner, paused, value) VALUES ($1, $2, $3, $4)"
 _GET = "SELECT value FROM callbacks WHERE id = $1 AND owner = $2"
 _ALL = "SELECT value FROM callbacks WHERE owner = $1 ORDER BY id DESC"
+_EVERY = "SELECT id, owner, value FROM callbacks ORDER BY id"
 _UPDATE = "UPDATE callbacks SET paused = $3, value = $4 WHERE id = $1 AND owner = $2"
 _DELETE = "DELETE FROM callbacks WHERE id = $1 AND owner = $2"
 
@@ -31,6 +35,8 @@ _DROP_SECRETS = "DELETE FROM signing_secrets WHERE owner = $1 AND callback_id = 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1 || encode($2, 'hex'), 20511))"
 
 _CALLBACK = json.Decoder(StandingCallback).decode
+
+Change = Callable[[StandingCallback], StandingCallback]
 
 
 def _secret_of(row: Row) -> SigningSecret:
@@ -79,15 +85,23 @@ class PostgresCallbacks:
         return _CALLBACK(row[0])
 
     async def all(self, owner: str) -> list[StandingCallback]:
-        return [_CALLBACK(value) for (value,) in await self._pool.all(_ALL, owner)]
+        values = [value for (value,) in await self._pool.all(_ALL, owner)]
+        return list(readable(_CALLBACK, values, f"a callback of {owner} cannot be read and is not listed"))
 
-    async def update(self, callback: StandingCallback) -> None:
-        async def work(transaction: Transaction) -> None:
-            id, value = bytes.fromhex(callback.id), json.encode(callback)
-            if not await transaction.run(_UPDATE, id, callback.owner, int(callback.paused), value):
-                raise CallbackNotFound(callback.id)
+    async def damaged(self) -> list[Damaged]:
+        return damaged("callback", _CALLBACK, await self._pool.all(_EVERY))
 
-        await self._desk.write(work)
+    async def update(self, callback_id: str, owner: str, change: Change) -> StandingCallback:
+        async def work(transaction: Transaction) -> StandingCallback:
+            which = (bytes.fromhex(callback_id), owner)
+            row = await transaction.one(f"{_GET} FOR NO KEY UPDATE", *which)
+            if row is None:
+                raise CallbackNotFound(callback_id)
+            changed = change(_CALLBACK(row[0]))
+            await transaction.run(_UPDATE, *which, int(changed.paused), json.encode(changed))
+            return changed
+
+        return await self._desk.write(work)
 
     async def delete(self, callback_id: str, owner: str) -> None:
         async def work(transaction: Transaction) -> None:

@@ -52,13 +52,14 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
         return ""
 
 
-async def connect(location: Location) -> Any:
-    """A connection of its own. Raises what asyncpg raises."""
+async def connect(location: Location, name: str = "") -> Any:
+    """A connection of its own, which the database lists under `name`. Raises what asyncpg raises."""
+    settings = location.settings | ({"application_name": name} if name else {})
     return await asyncpg.connect(
         location.url,
         timeout=CONNECT_TIMEOUT,
         command_timeout=COMMAND_TIMEOUT,
-        server_settings=location.settings,
+        server_settings=settings,
     )
 
 

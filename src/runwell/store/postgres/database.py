@@ -7,7 +7,7 @@ from runwell.store.postgres.clock import DatabaseClock
 from runwell.store.postgres.connections import Location, connect
 from runwell.store.postgres.desk import Desk, Publish
 from runwell.store.postgres.failures import is_failure, unavailable
-from runwell.store.postgres.migrations import migrate, postgres_migrations, require
+from runwell.store.postgres.migrations import MIGRATING, migrate, postgres_migrations, require
 from runwell.store.postgres.offers import Enlist
 from runwell.store.postgres.pool import Pool
 from runwell.store.postgres.sharing import Shared
@@ -39,7 +39,7 @@ class Database:
         """
         location = Location(url, connections, idle_limit)
         try:
-            connection = await connect(location)
+            connection = await connect(location, MIGRATING)
             try:
                 await (migrate if migrates else require)(connection, postgres_migrations())
             finally:

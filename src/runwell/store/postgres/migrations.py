@@ -27,6 +27,8 @@ WHERE = "The database"
 LOCK = 0x52554E57
 """`RUNW`: the advisory lock under which schemas are changed."""
 
+MIGRATING = "runwell-migrating"
+"""How the database lists whoever changes a schema, or waits to: it relies on none yet."""
 LONGEST = 3_600.0
 """Seconds that one script may take, or somebody else's may be waited for."""
 LOOK_AGAIN = 0.1
@@ -94,7 +96,7 @@ async def _lock(connection: Any) -> None:
     """The session's, not a transaction's: one that began before it waited may remember that there is no
     table of ours yet. It ends with the connection, whatever way that ends. Nor is it waited for in a
     statement, whose end the building of an index would wait for in turn."""
-    await connection.execute("SET application_name = 'runwell-migrating'")
+    await connection.execute(f"SET application_name = '{MIGRATING}'")
     async with asyncio.timeout(LONGEST):
         while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):  # noqa: ASYNC110
             await asyncio.sleep(LOOK_AGAIN)

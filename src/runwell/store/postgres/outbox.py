@@ -4,12 +4,16 @@ from msgspec import json
 from msgspec.structs import replace
 
 from runwell.domain.callback import Delivery, DeliveryStatus, Post
+from runwell.domain.damaged import Damaged
 from runwell.domain.errors import DeliveryNotFound
 from runwell.domain.instant import Instant
+from runwell.store.damage import damaged_posts, last_post
 from runwell.store.postgres.desk import Desk
 from runwell.store.postgres.pool import Pool, Transaction
 from runwell.store.postgres.rows import Row
 
+LOOKED_AT = 5_000
+"""Rows that are read at once where all are looked at."""
 MOST_PASSED = 10_000
 """Due rows that are looked through for receivers that are not busy."""
 
@@ -29,6 +33,8 @@ _DUE_ELSEWHERE = f"""SELECT {_FIELDS} FROM deliveries WHERE pk IN (
 )
 ORDER BY next_at, pk LIMIT $2"""
 _NEXT_DUE = "SELECT min(next_at) FROM deliveries WHERE status = 'pending' AND next_at > $1"
+_LASTS = """SELECT pk, id, owner, last FROM deliveries
+WHERE last IS NOT NULL AND pk > $1 ORDER BY pk LIMIT $2"""
 _OF = f"SELECT {_FIELDS} FROM deliveries WHERE run_id = $1 ORDER BY pk"
 _POSTS = """SELECT number, at, duration, status_code, error FROM posts
 WHERE delivery_pk = (SELECT pk FROM deliveries WHERE id = $1) ORDER BY number"""
@@ -54,8 +60,6 @@ _FORGET = """WITH old AS (
 ), posted AS (DELETE FROM posts WHERE delivery_pk IN (SELECT pk FROM old))
 DELETE FROM deliveries WHERE pk IN (SELECT pk FROM old)"""
 
-_POST = json.Decoder(Post).decode
-
 
 def _delivery_of(row: Row) -> Delivery:
     (
@@ -66,7 +70,7 @@ def _delivery_of(row: Row) -> Delivery:
         id=id.hex(), owner=owner, run_id=run_id.hex(), seq=seq, event=event, url=url, format=format,
         status=DeliveryStatus(status), created_at=created_at,
         callback_id=None if callback_id is None else callback_id.hex(), next_at=next_at, posts=posts,
-        tries=tries, body=body, last=None if last is None else _POST(last),
+        tries=tries, body=body, last=last_post(last),
     )  # fmt: skip
 
 
@@ -96,6 +100,14 @@ class PostgresDeliveries:
             rows = await self._pool.all(_DUE, now, most)
         found = [each for row in rows if (each := _delivery_of(row)).id not in exclude]
         return found[:limit]
+
+    async def damaged(self) -> list[Damaged]:
+        found: list[Damaged] = []
+        after = 0
+        while rows := await self._pool.all(_LASTS, after, LOOKED_AT):
+            found += damaged_posts((id, owner, last) for _, id, owner, last in rows)
+            after = rows[-1][0]
+        return found
 
     async def next_due(self, now: Instant) -> Instant | None:
         row = await self._pool.one(_NEXT_DUE, now)

@@ -15,6 +15,7 @@ from runwell.domain.ids import new_id
 from runwell.domain.instant import Instant
 from runwell.domain.run import Run
 from runwell.ports.signals import SignalKind
+from runwell.store.damage import readable
 from runwell.store.postgres.pool import Transaction
 
 _INSERT = """INSERT INTO deliveries
@@ -42,7 +43,9 @@ def deliveries(
     """
     if not tellable or not (standing or run.callbacks):
         return []
-    callbacks = [_CALLBACK(value) for value in standing]
+    # One that cannot be read must not keep the run from ending, nor the others from being told.
+    said = f"a callback of {run.owner} cannot be read, and is not told of run_{run.id}"
+    callbacks = list(readable(_CALLBACK, standing, said))
     return [
         (
             bytes.fromhex(new_id(now)), run.owner, bytes.fromhex(run.id), before + place + 1, event,

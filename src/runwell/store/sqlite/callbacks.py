@@ -1,10 +1,14 @@
 """`ports.outbox.Callbacks` on SQLite: standing callbacks, and the secrets deliveries are signed with."""
 
+from collections.abc import Callable
+
 from msgspec import json
 
 from runwell.domain.callback import SigningSecret, StandingCallback
+from runwell.domain.damaged import Damaged
 from runwell.domain.errors import CallbackNotFound
 from runwell.domain.instant import Instant
+from runwell.store.damage import damaged, readable
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.rows import Row
 from runwell.store.sqlite.transaction import Job, Transaction
@@ -13,6 +17,7 @@ from runwell.store.sqlite.writer import Desk
 _ADD = "INSERT INTO callbacks (id, owner, paused, value) VALUES (?, ?, ?, ?)"
 _GET = "SELECT value FROM callbacks WHERE id = ? AND owner = ?"
 _ALL = "SELECT value FROM callbacks WHERE owner = ? ORDER BY id DESC"
+_EVERY = "SELECT id, owner, value FROM callbacks ORDER BY id"
 _UPDATE = "UPDATE callbacks SET paused = ?, value = ? WHERE id = ? AND owner = ?"
 _DELETE = "DELETE FROM callbacks WHERE id = ? AND owner = ?"
 
@@ -28,6 +33,8 @@ _EXPIRE = "UPDATE signing_secrets SET expires_at = ? WHERE owner = ? AND callbac
 _DROP_SECRETS = "DELETE FROM signing_secrets WHERE owner = ? AND callback_id = ?"
 
 _CALLBACK = json.Decoder(StandingCallback).decode
+
+Change = Callable[[StandingCallback], StandingCallback]
 
 
 def _secret_of(row: Row) -> SigningSecret:
@@ -60,10 +67,14 @@ class SqliteCallbacks:
         return _CALLBACK(row[0])
 
     async def all(self, owner: str) -> list[StandingCallback]:
-        return [_CALLBACK(value) for (value,) in self._reader.all(_ALL, (owner,))]
+        values = (value for (value,) in self._reader.all(_ALL, (owner,)))
+        return list(readable(_CALLBACK, values, f"a callback of {owner} cannot be read and is not listed"))
 
-    async def update(self, callback: StandingCallback) -> None:
-        await self._desk.write(UpdateCallback(callback))
+    async def damaged(self) -> list[Damaged]:
+        return damaged("callback", _CALLBACK, self._reader.all(_EVERY))
+
+    async def update(self, callback_id: str, owner: str, change: Change) -> StandingCallback:
+        return await self._desk.write(UpdateCallback(callback_id, owner, change))
 
     async def delete(self, callback_id: str, owner: str) -> None:
         await self._desk.write(DeleteCallback(callback_id, owner))
@@ -91,16 +102,21 @@ class AddCallback(Job[None]):
         transaction.standing.clear()
 
 
-class UpdateCallback(Job[None]):
-    def __init__(self, callback: StandingCallback) -> None:
-        self._id = callback.id
-        value = json.encode(callback)
-        self._values = (int(callback.paused), value, bytes.fromhex(callback.id), callback.owner)
+class UpdateCallback(Job[StandingCallback]):
+    def __init__(self, callback_id: str, owner: str, change: Change) -> None:
+        self._id = callback_id
+        self._owner = owner
+        self._change = change
 
-    def run(self, transaction: Transaction) -> None:
-        if not transaction.run(_UPDATE, self._values):
+    def run(self, transaction: Transaction) -> StandingCallback:
+        which = (bytes.fromhex(self._id), self._owner)
+        row = transaction.one(_GET, which)
+        if row is None:
             raise CallbackNotFound(self._id)
+        changed = self._change(_CALLBACK(row[0]))
+        transaction.run(_UPDATE, (int(changed.paused), json.encode(changed), *which))
         transaction.standing.clear()
+        return changed
 
 
 class DeleteCallback(Job[None]):

@@ -6,13 +6,17 @@ from msgspec import json
 from msgspec.structs import replace
 
 from runwell.domain.callback import Delivery, DeliveryStatus, Post
+from runwell.domain.damaged import Damaged
 from runwell.domain.errors import DeliveryNotFound
 from runwell.domain.instant import Instant
+from runwell.store.damage import damaged_posts, last_post
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.rows import Row
 from runwell.store.sqlite.transaction import Job, Transaction
 from runwell.store.sqlite.writer import Desk
 
+LOOKED_AT = 5_000
+"""Rows that are read at once where all are looked at."""
 MOST_PASSED = 10_000
 """Due rows that are looked through for receivers that are not busy."""
 
@@ -31,6 +35,8 @@ _DUE_ELSEWHERE = f"""SELECT {_FIELDS} FROM deliveries WHERE pk IN (
 )
 ORDER BY next_at, pk LIMIT ?"""
 _NEXT_DUE = "SELECT min(next_at) FROM deliveries WHERE status = 'pending' AND next_at > ?"
+_LASTS = """SELECT pk, id, owner, last FROM deliveries
+WHERE last IS NOT NULL AND pk > ? ORDER BY pk LIMIT ?"""
 _OF = f"SELECT {_FIELDS} FROM deliveries WHERE run_id = ? ORDER BY pk"
 _POSTS = """SELECT number, at, duration, status_code, error FROM posts
 WHERE delivery_pk = (SELECT pk FROM deliveries WHERE id = ?) ORDER BY number"""
@@ -47,8 +53,6 @@ WHERE id = ? AND owner = ?"""
 _OLD = """SELECT pk FROM deliveries INDEXED BY deliveries_ended
 WHERE status != 'pending' AND created_at < ? ORDER BY created_at LIMIT ?"""
 
-_POST = json.Decoder(Post).decode
-
 
 def _delivery_of(row: Row) -> Delivery:
     (
@@ -59,7 +63,7 @@ def _delivery_of(row: Row) -> Delivery:
         id=id.hex(), owner=owner, run_id=run_id.hex(), seq=seq, event=event, url=url, format=format,
         status=DeliveryStatus(status), created_at=created_at,
         callback_id=None if callback_id is None else callback_id.hex(), next_at=next_at, posts=posts,
-        tries=tries, body=body, last=None if last is None else _POST(last),
+        tries=tries, body=body, last=last_post(last),
     )  # fmt: skip
 
 
@@ -89,6 +93,14 @@ class SqliteDeliveries:
             rows = self._reader.all(_DUE, (now, limit + len(exclude)))
         found = [each for row in rows if (each := _delivery_of(row)).id not in exclude]
         return found[:limit]
+
+    async def damaged(self) -> list[Damaged]:
+        found: list[Damaged] = []
+        after = 0
+        while rows := self._reader.all(_LASTS, (after, LOOKED_AT)):
+            found += damaged_posts((id, owner, last) for _, id, owner, last in rows)
+            after = rows[-1][0]
+        return found
 
     async def next_due(self, now: Instant) -> Instant | None:
         row = self._reader.one(_NEXT_DUE, (now,))

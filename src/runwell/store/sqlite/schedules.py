@@ -3,21 +3,24 @@
 import msgspec
 from msgspec.structs import replace
 
+from runwell.domain.damaged import Damaged
 from runwell.domain.errors import ScheduleNotFound
 from runwell.domain.instant import Instant
 from runwell.domain.schedule import Schedule
+from runwell.store.damage import damaged, read
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.transaction import Job, Transaction
 from runwell.store.sqlite.writer import Desk
 
 _ADD = "INSERT INTO schedules (id, owner, version, next_at, value) VALUES (?, ?, ?, ?, ?)"
 _GET = "SELECT value FROM schedules WHERE id = ? AND owner = ?"
-_PAGE = "SELECT value FROM schedules WHERE owner = ? AND id < ? ORDER BY id DESC LIMIT ?"
+_PAGE = "SELECT id, owner, value FROM schedules WHERE owner = ? AND id < ? ORDER BY id DESC LIMIT ?"
 _COUNT = "SELECT count(*) FROM schedules WHERE owner = ?"
 _SAVE = """UPDATE schedules SET version = ?, next_at = ?, value = ?
 WHERE id = ? AND owner = ? AND version = ?"""
 _DELETE = "DELETE FROM schedules WHERE id = ? AND owner = ?"
-_DUE = "SELECT value FROM schedules WHERE next_at <= ? ORDER BY next_at LIMIT ?"
+_DUE = "SELECT id, owner, value FROM schedules WHERE next_at <= ? ORDER BY next_at LIMIT ?"
+_EVERY = "SELECT id, owner, value FROM schedules ORDER BY id"
 _FROM_THE_NEWEST = b"\xff" * 17
 
 _SCHEDULE = msgspec.json.Decoder(Schedule).decode
@@ -38,9 +41,9 @@ class SqliteSchedules:
             raise ScheduleNotFound(schedule_id)
         return _SCHEDULE(row[0])
 
-    async def page(self, owner: str, *, before: str | None, limit: int) -> list[Schedule]:
+    async def page(self, owner: str, *, before: str | None, limit: int) -> list[Schedule | Damaged]:
         start = _FROM_THE_NEWEST if before is None else bytes.fromhex(before)
-        return [_SCHEDULE(value) for (value,) in self._reader.all(_PAGE, (owner, start, limit))]
+        return [read("schedule", _SCHEDULE, *row) for row in self._reader.all(_PAGE, (owner, start, limit))]
 
     async def count(self, owner: str) -> int:
         (count,) = self._reader.one(_COUNT, (owner,)) or (0,)
@@ -53,8 +56,15 @@ class SqliteSchedules:
     async def delete(self, schedule_id: str, owner: str) -> None:
         await self._desk.write(DeleteSchedule(schedule_id, owner))
 
-    async def due(self, now: Instant, limit: int) -> list[Schedule]:
-        return [_SCHEDULE(value) for (value,) in self._reader.all(_DUE, (now, limit))]
+    async def due(
+        self, now: Instant, limit: int, exclude: frozenset[str] = frozenset()
+    ) -> list[Schedule | Damaged]:
+        rows = self._reader.all(_DUE, (now, limit + len(exclude)))
+        wanted = [row for row in rows if row[0].hex() not in exclude]
+        return [read("schedule", _SCHEDULE, *row) for row in wanted[:limit]]
+
+    async def damaged(self) -> list[Damaged]:
+        return damaged("schedule", _SCHEDULE, self._reader.all(_EVERY, ()))
 
 
 class AddSchedule(Job[None]):

@@ -14,6 +14,7 @@ from runwell.domain.ids import new_id
 from runwell.domain.instant import Instant
 from runwell.domain.run import Run
 from runwell.ports.signals import SignalKind
+from runwell.store.damage import readable
 from runwell.store.sqlite.rows import Row
 from runwell.store.sqlite.transaction import Transaction
 
@@ -69,5 +70,8 @@ def _standing(transaction: Transaction, owner: str) -> tuple[StandingCallback, .
     known = transaction.standing.get(owner)
     if known is None:
         rows: list[Row] = transaction.db.execute(_STANDING, (owner,)).fetchall()
-        known = transaction.standing[owner] = tuple(_CALLBACK(value) for (value,) in rows)
+        # One that cannot be read must not keep the run from ending, nor the others from being told.
+        said = f"a callback of {owner} cannot be read, and is told of nothing"
+        known = tuple(readable(_CALLBACK, (value for (value,) in rows), said))
+        transaction.standing[owner] = known
     return known

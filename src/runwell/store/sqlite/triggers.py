@@ -1,9 +1,13 @@
 """`ports.outbox.Triggers` on SQLite."""
 
+from collections.abc import Callable
+
 import msgspec
 
+from runwell.domain.damaged import Damaged
 from runwell.domain.errors import TriggerNotFound
 from runwell.domain.trigger import Trigger
+from runwell.store.damage import damaged, readable
 from runwell.store.sqlite.reader import Reader
 from runwell.store.sqlite.transaction import Job, Transaction
 from runwell.store.sqlite.writer import Desk
@@ -12,6 +16,7 @@ _ADD = "INSERT INTO triggers (id, owner, digest, value) VALUES (?, ?, ?, ?)"
 _BY_DIGEST = "SELECT value FROM triggers WHERE digest = ?"
 _GET = "SELECT value FROM triggers WHERE id = ? AND owner = ?"
 _ALL = "SELECT value FROM triggers WHERE owner = ? ORDER BY id DESC"
+_EVERY = "SELECT id, owner, value FROM triggers ORDER BY id"
 _UPDATE = "UPDATE triggers SET value = ? WHERE id = ? AND owner = ?"
 _DELETE = "DELETE FROM triggers WHERE id = ? AND owner = ?"
 
@@ -38,10 +43,14 @@ class SqliteTriggers:
         return _TRIGGER(row[0])
 
     async def all(self, owner: str) -> list[Trigger]:
-        return [_TRIGGER(value) for (value,) in self._reader.all(_ALL, (owner,))]
+        values = (value for (value,) in self._reader.all(_ALL, (owner,)))
+        return list(readable(_TRIGGER, values, f"a trigger of {owner} cannot be read and is not listed"))
 
-    async def update(self, trigger: Trigger) -> None:
-        await self._desk.write(UpdateTrigger(trigger))
+    async def damaged(self) -> list[Damaged]:
+        return damaged("trigger", _TRIGGER, self._reader.all(_EVERY))
+
+    async def update(self, trigger_id: str, owner: str, change: Callable[[Trigger], Trigger]) -> Trigger:
+        return await self._desk.write(UpdateTrigger(trigger_id, owner, change))
 
     async def delete(self, trigger_id: str, owner: str) -> None:
         await self._desk.write(DeleteTrigger(trigger_id, owner))
@@ -55,14 +64,20 @@ class AddTrigger(Job[None]):
         transaction.run(_ADD, self._values)
 
 
-class UpdateTrigger(Job[None]):
-    def __init__(self, trigger: Trigger) -> None:
-        self._id = trigger.id
-        self._values = (_ENCODE(trigger), bytes.fromhex(trigger.id), trigger.owner)
+class UpdateTrigger(Job[Trigger]):
+    def __init__(self, trigger_id: str, owner: str, change: Callable[[Trigger], Trigger]) -> None:
+        self._id = trigger_id
+        self._owner = owner
+        self._change = change
 
-    def run(self, transaction: Transaction) -> None:
-        if not transaction.run(_UPDATE, self._values):
+    def run(self, transaction: Transaction) -> Trigger:
+        which = (bytes.fromhex(self._id), self._owner)
+        row = transaction.one(_GET, which)
+        if row is None:
             raise TriggerNotFound(self._id)
+        changed = self._change(_TRIGGER(row[0]))
+        transaction.run(_UPDATE, (_ENCODE(changed), *which))
+        return changed
 
 
 class DeleteTrigger(Job[None]):

@@ -10,6 +10,7 @@ import logging
 
 from msgspec.structs import replace
 
+from runwell.domain.damaged import Damaged
 from runwell.domain.errors import InvalidInput, RunwellError, Unavailable
 from runwell.domain.ids import spell
 from runwell.domain.instant import SECOND, Instant
@@ -30,21 +31,40 @@ MOST_MADE_UP = 100
 LONGEST_ERROR = 500
 
 
-async def fire_due(core: Core) -> int:
+async def fire_due(core: Core, complained: set[str] | None = None) -> int:
     """Start a run for each time that is due, as each schedule's policy for missed ones has it; how many
-    schedules were moved on. One that cannot start its run says so in `last_error`, and goes on.
+    schedules were moved on. One that cannot start its run says so in `last_error`, and goes on. One that
+    cannot be read is logged once, if it can be kept in mind in `complained`.
 
     Raises `Unavailable`, for the store or a full queue; what is due stays so.
     """
-    moved = 0
+    complained = set() if complained is None else complained
+    moved, passed = 0, frozenset[str]()
     now = core.clock.now()
-    while due := await core.store.schedules.due(now, BATCH):
-        outcomes = await asyncio.gather(*(_fire(core, each, now) for each in due), return_exceptions=True)
+    while due := await core.store.schedules.due(now, BATCH, passed):
+        schedules = [each for each in due if isinstance(each, Schedule)]
+        _complain([each for each in due if isinstance(each, Damaged)], complained)
+        outcomes = await asyncio.gather(
+            *(_fire(core, each, now) for each in schedules), return_exceptions=True
+        )
         moved += outcomes.count(True)
-        _report(due, outcomes)
-        if True not in outcomes or len(due) < BATCH:
+        _report(schedules, outcomes)
+        if len(due) < BATCH:
             break
+        # What is still due then must not stand before the others.
+        done = {each.id for each, outcome in zip(schedules, outcomes, strict=True) if outcome is True}
+        passed |= {each.id for each in due} - done
     return moved
+
+
+def _complain(damaged: list[Damaged], complained: set[str]) -> None:
+    for each in damaged:
+        if each.id not in complained:
+            complained.add(each.id)
+            LOG.error(
+                "%s of %s cannot be read, and starts no runs: %s",
+                spell(each.what, each.id), each.owner, each.why,
+            )  # fmt: skip
 
 
 def _report(due: list[Schedule], outcomes: list[bool | BaseException]) -> None:

@@ -54,7 +54,7 @@ async def list_schedules(
     found = await native.core.store.schedules.page(caller.owner, before=before, limit=limit + 1)
     page = found[:limit]
     body = SchedulePage(
-        schedules=[shown(schedule) for schedule in page],
+        schedules=[shown(each) for each in page if isinstance(each, Schedule)],
         next_cursor=requests.cursor_of(page[-1].id) if len(found) > limit else None,
     )
     return as_response(native.render.json(200, body, [PRIVATE]))
