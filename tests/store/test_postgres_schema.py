@@ -14,6 +14,7 @@ from runwell.domain.json_gate import Json
 from runwell.domain.run import RunStatus
 from runwell.ports.store import RunFilter
 from runwell.store.postgres import Database, events, paging, queue, rows, runs, together
+from runwell.store.postgres import migrations as migrating
 from runwell.store.postgres.migrations import migrate, postgres_migrations, schema_of
 from runwell.store.scripts import Step
 from runwell.store.sqlite.migrations import migrations
@@ -50,6 +51,29 @@ async def test_many_processes_that_start_at_once_migrate_once(fresh: str) -> Non
     assert [number for (number,) in [*needed, *added]] == list(range(1, NEWEST + 1))
     for database in opened:
         await database.close()
+
+
+async def test_who_is_only_starting_is_no_server_at_work(fresh: str, monkeypatch) -> None:
+    looking, go_on = asyncio.Event(), asyncio.Event()
+    look = migrating.missing
+
+    async def slowly(*args: Any) -> Any:
+        looking.set()
+        await go_on.wait()
+        return await look(*args)
+
+    monkeypatch.setattr(migrating, "missing", slowly)
+    starting = asyncio.create_task(Database.open(fresh))
+    await looking.wait()
+    async with a_session(fresh) as session:
+        names = await session.fetch(
+            "SELECT application_name FROM pg_stat_activity "
+            "WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+    assert [name for (name,) in names] == [migrating.MIGRATING]
+    go_on.set()
+    await (await starting).close()
 
 
 async def test_a_script_that_fails_leaves_what_was_finished_before_it(fresh: str) -> None:

@@ -72,6 +72,20 @@ async def test_everybody_is_told_of_their_own_runs_and_all_is_looked_up_once(
         assert await told(bob) == Changed((theirs.id,), False)
 
 
+async def test_two_tellings_are_a_rest_apart(house: House, monkeypatch):
+    monkeypatch.setattr(stream, "REST", 0.2)
+    clock = asyncio.get_running_loop().time
+    async with AsyncExitStack() as stack:
+        reader = await listening(stack, Changes(house.store, house.signals), "ann")
+        run = await house.submit(owner="ann")
+        await told(reader)
+        first = clock()
+        await house.claim(run)
+        await told(reader)
+        # Half of it: when the first was told is not when it was heard.
+        assert clock() - first > 0.1
+
+
 async def test_what_comes_while_nobody_takes_it_is_told_together_and_has_an_end(
     house: House, changes: Changes
 ):

@@ -1,11 +1,15 @@
 """Who may do what, and how a refusal looks: every route, from the app's own document."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from runwell.auth.authenticator import Authenticator
+from runwell.auth.rate_limit import RateLimit
 from runwell.dialects.dialect import Options
 from runwell.domain.ids import spell_uuid
+from runwell.server.app import build_app
 from tests.dialects.hardwire.people import (
     CHAT,
     COOKIE,
@@ -229,3 +233,13 @@ async def test_in_local_mode_a_foreign_page_is_refused_before_anything_else(hous
     check_refused(answer, 403)
     own = await ann.client.post("/api/workflows", {"name": "x"}, headers={"origin": "http://localhost:3000"})
     assert own.status == 201
+
+
+async def test_what_a_person_changes_is_limited_as_for_a_key_and_what_they_read_is_not(
+    house: House, ann: Person
+):
+    auth = Authenticator(house.store, house.clock, rate_limit=RateLimit(2, seconds=60))
+    client = AsgiClient(build_app(replace(house.services, authenticator=auth)), ann.client.headers)
+    body = {"userId": ann.id, "name": "Report", "steps": []}
+    assert [(await client.get("/api/tools")).status for _ in range(5)] == [200] * 5
+    assert [(await client.post("/api/workflows", body)).status for _ in range(3)] == [201, 201, 429]
