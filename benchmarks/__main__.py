@@ -65,9 +65,13 @@ def main() -> int:
         plan = Plan(Path(folder), options.rounds, options.full, tell, Quiet(options.patience, tell))
         machine = look(plan.folder)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            figures = runner.run(_measure(plan, options.only or list(BENCHMARKS)))
-    results = Results(machine, commit(), options.rounds, figures)
-    print(report.table(results))
+            figures: list[Figure] = []
+            results = Results(machine, commit(), options.rounds, figures)
+            try:
+                runner.run(_measure(plan, options.only or list(BENCHMARKS), figures))
+            finally:
+                # Also what was measured before one of them failed.
+                print(report.table(results))
     if options.json is not None:
         report.write(results, options.json)
     if options.save:
@@ -76,14 +80,12 @@ def main() -> int:
     return 1 if any(figure.verdict == "not met" for figure in figures) else 0
 
 
-async def _measure(plan: Plan, names: list[str]) -> list[Figure]:
-    figures: list[Figure] = []
+async def _measure(plan: Plan, names: list[str], figures: list[Figure]) -> None:
     for name in names:
         others = Others()
         found = await BENCHMARKS[name](plan)
         tell(f"{name}: others used {others.share:.0%} of the machine")
         figures += [msgspec.structs.replace(figure, others=round(others.share, 3)) for figure in found]
-    return figures
 
 
 def _options() -> argparse.Namespace:
