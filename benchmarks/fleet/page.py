@@ -103,9 +103,8 @@ second each.
 **The table of events.** Such a run takes {size} on disk. At {planned} a second that is {disk} a day, and
 {largest} events, {largest_disk} of them, are there after {days} days; at ten runs a second after {months}
 months. What a client waits for grows little with that: with a million runs stored a status read has
-{flat_status} of the rate that it has with a thousand, a submit {flat_submit}; the first page of a list has
-{flat_list}, which nobody has looked into yet. What grows is what nobody sees in a benchmark: vacuum, a new
-index, a backup, a restore.
+{flat_status} of the rate that it has with a thousand, a submit {flat_submit}, the first page of a list
+{flat_list}. What grows is what nobody sees in a benchmark: vacuum, a new index, a backup, a restore.
 
 So the first answer is not to keep it: [`RUNWELL_KEEP_EVENTS`](guides/retention.md) takes the logs of old
 runs away in small slices, and leaves the runs. What that costs beside the load has not been measured.

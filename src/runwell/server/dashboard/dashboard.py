@@ -1,6 +1,7 @@
 """The dashboard's routes: pages for whoever is signed in, or for anybody here in local mode."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from html import escape
 from http import HTTPStatus
 from typing import NamedTuple
@@ -39,7 +40,6 @@ ROWS = 50
 """How many runs the first page has; `runs.js` asks for as many."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 Handler = Callable[[Call], Awaitable[Reply]]
 
@@ -95,13 +95,8 @@ class Dashboard:
         yield "POST", "/ui/csp-reports", self._reports.take
 
     def _whole(self, handler: Handler) -> HotHandler:
-        """The handler, whose refusals are pages too, and of which nothing is taken for what it is not."""
-
-        async def answered(call: Call) -> Reply:
-            status, headers, body = await self._answered(handler, call)
-            return Reply(status, [*headers, _NOSNIFF], body)
-
-        return answered
+        """The handler, whose refusals are pages too."""
+        return partial(self._answered, handler)
 
     async def _answered(self, handler: Handler, call: Call) -> Reply:
         try:

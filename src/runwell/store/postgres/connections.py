@@ -36,6 +36,9 @@ class Location(NamedTuple):
             # What is asked for is in memory. Else the planner would rather read the whole of a small table
             # than go by its index for a few dozen rows, and that grows with the table.
             "random_page_cost": "1.1",
+            # A plan is kept by its connection, and one that was made while a table was small would read all
+            # of it when it has grown. Whatever is asked has its index.
+            "enable_seqscan": "off",
             # All statements are short; compiling them takes longer than running them.
             "jit": "off",
         }

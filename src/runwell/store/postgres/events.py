@@ -15,11 +15,13 @@ FROM runs LEFT JOIN LATERAL (
     SELECT seq, kind, at, data FROM events WHERE events.run_pk = runs.pk AND seq > $2 ORDER BY seq LIMIT $3
 ) AS line ON true
 WHERE runs.id = $1 ORDER BY line.seq"""
-_READ_MANY = """SELECT asked.place, runs.created_at, runs.log_pruned, line.seq, line.kind, line.at, line.data
+# Run by run: a plan that was made while there were few would read all of them.
+_READ_MANY = """SELECT asked.place, run.created_at, run.log_pruned, line.seq, line.kind, line.at, line.data
 FROM unnest($1::bytea[], $2::int[], $3::int[]) WITH ORDINALITY AS asked (id, after, most, place)
-JOIN runs ON runs.id = asked.id LEFT JOIN LATERAL (
+CROSS JOIN LATERAL (SELECT pk, created_at, log_pruned FROM runs WHERE runs.id = asked.id LIMIT 1) AS run
+LEFT JOIN LATERAL (
     SELECT seq, kind, at, data FROM events
-    WHERE events.run_pk = runs.pk AND seq > asked.after ORDER BY seq LIMIT asked.most
+    WHERE events.run_pk = run.pk AND seq > asked.after ORDER BY seq LIMIT asked.most
 ) AS line ON true
 ORDER BY asked.place, line.seq"""
 _NEWEST = """SELECT runs.created_at, runs.log_pruned, line.seq, line.kind, line.at, line.data
