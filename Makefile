@@ -47,7 +47,7 @@ test: install-dev ## Run the tests (ARGS='-k word' is passed on to pytest)
 	@$(BIN)/python -m pytest --backend postgres tests/engine tests/stream -m "not long" -n 2 $(ARGS) \
 		|| [ $$? = 5 ]  # ARGS may choose none of these
 
-test-long: install-dev ## Run the tests that take very long: fleets under blows, every view for everybody
+test-long: install-dev ## Run the tests that take very long: receivers and readers through many kills
 	@$(BIN)/python -m pytest tests -m long -n 2 $(ARGS)
 
 test-postgres: install-dev ## Run every test that uses a database on PostgreSQL (about ten minutes)

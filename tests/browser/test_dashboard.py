@@ -228,7 +228,6 @@ FILLED = "main :is(.rows tbody tr, .empty h2, .part, .start button)"
 """What a view has when it has been filled."""
 
 
-@pytest.mark.long
 def test_nobody_is_kept_out(browser: Browser, server: LiveServer, client: Client) -> None:
     """axe finds nothing in any view, light, dark or on a phone, and nothing is wider than the window."""
     given = (("researcher", {"topic": "x"}), ("importer", 4), ("order_lunch", 2))

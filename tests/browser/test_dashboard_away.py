@@ -92,7 +92,6 @@ def test_a_laptop_sleeps_and_wakes_without_a_gap_or_a_repeat(
             loop.run(asyncio.sleep(0))  # sleep: what was cut ends on its own loop
 
 
-@pytest.mark.long
 def test_a_page_that_nobody_looks_at_gives_its_connection_back_and_tells_nothing(
     browser: Browser, server: LiveServer, client: Client
 ) -> None:
@@ -115,7 +114,6 @@ def test_a_page_that_nobody_looks_at_gives_its_connection_back_and_tells_nothing
         assert page.evaluate("told") == []
 
 
-@pytest.mark.long
 def test_a_server_that_asks_for_patience_gets_it_and_the_reader_is_told(
     browser: Browser, server: LiveServer, client: Client
 ) -> None:

@@ -45,7 +45,6 @@ def look_at(page: Page, url: str) -> None:
     expect(page.locator("main h1").first).to_be_visible()
 
 
-@pytest.mark.long
 def test_no_text_of_an_agent_becomes_a_script(browser: Browser, tmp_path: Path) -> None:
     assert len(set(PAYLOADS)) > 100
     with (

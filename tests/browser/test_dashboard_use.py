@@ -87,7 +87,6 @@ def test_keys_that_end_or_make_a_run_ask_first(browser: Browser, server: LiveSer
         client.runs.cancel(page.url.rpartition("/")[2])
 
 
-@pytest.mark.long
 def test_a_filter_changes_the_list_and_nothing_around_it(
     browser: Browser, server: LiveServer, client: Client
 ) -> None:
@@ -192,7 +191,6 @@ def test_many_are_cancelled_as_they_were_counted(
         expect(page.locator("tbody tr")).to_have_count(1)
 
 
-@pytest.mark.long
 def test_very_many_are_gone_through_page_by_page_until_somebody_stops(
     browser: Browser, server: LiveServer, client: Client
 ) -> None:
@@ -284,7 +282,6 @@ def test_what_was_refused_is_posted_again_by_hand(
     assert len(Moody.told) == 2 and Moody.told[0] == Moody.told[1]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_moves_away_under_the_eyes(
     browser: Browser, server: LiveServer, client: Client, width: int

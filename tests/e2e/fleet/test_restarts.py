@@ -38,7 +38,6 @@ def _gone_on(ended: list[str], enough: int, users: list[asyncio.Task[None]]) -> 
     return len(ended) >= enough or any(each.done() for each in users)
 
 
-@pytest.mark.long
 async def test_a_rolling_restart_fails_no_request_and_burns_no_try(fleet: Fleet) -> None:
     stop, ended = asyncio.Event(), list[str]()
     async with AsyncClient(fleet.url, timeout=20) as client:
@@ -58,7 +57,6 @@ def _there(load: Load, runs: Sized, enough: int) -> bool:
     return load.check() or len(runs) >= enough
 
 
-@pytest.mark.long
 async def test_restarts_of_the_database_lose_nothing_that_was_acknowledged(fleet: Fleet) -> None:
     """In peace and after a crash. No run has a try to lose: nobody is taken for dead by who was deaf."""
     load = Load(fleet, tries=1)
