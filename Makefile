@@ -44,7 +44,8 @@ serve: install ## Start the server
 test: install-dev ## Run the tests (ARGS='-k word' is passed on to pytest)
 	@$(BIN)/python -m pytest tests -m "not long" -n $(WORKERS) $(ARGS)
 	@echo "... and the core once more, on PostgreSQL (make test-postgres: everything)"
-	@$(BIN)/python -m pytest --backend postgres tests/engine tests/stream -m "not long" -n 2 $(ARGS) \
+	@$(BIN)/python -m pytest --backend postgres tests/engine tests/stream tests/worker tests/callbacks \
+		tests/auth tests/dialects/native -m "not long" -n $(WORKERS) $(ARGS) \
 		|| [ $$? = 5 ]  # ARGS may choose none of these
 
 test-long: install-dev ## Run the tests that take very long: receivers and readers through many kills

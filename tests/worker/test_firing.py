@@ -1,15 +1,14 @@
 """Runs of schedules: at their time, each once, whatever was missed and whoever dies."""
 
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 from msgspec.structs import replace
 
+from runwell.domain.damaged import Damaged
 from runwell.domain.errors import QueueFull, StoreUnavailable
 from runwell.domain.instant import Instant, to_iso
 from runwell.domain.json_gate import Json, decode
@@ -284,16 +283,23 @@ async def test_those_that_fail_stand_before_nobody_however_many_they_are(house: 
 
 
 async def test_one_that_cannot_be_read_is_said_once_and_holds_up_nobody(
-    house: House, tmp_path: Path, caplog
+    house: House, monkeypatch, caplog
 ) -> None:
     caplog.set_level(logging.ERROR, "runwell")
     bad, _ = await made(house), await made(house)
-    with contextlib.closing(apsw.Connection(str(tmp_path / "house.db"))) as other:
-        other.execute("UPDATE schedules SET value = ? WHERE id = ?", (b"{no", bytes.fromhex(bad.id)))
+    due = house.store.schedules.due
+
+    async def half_read(*args: Any) -> list[Schedule | Damaged]:
+        damaged = Damaged(what="schedule", id=bad.id, owner=bad.owner, why="it ends too soon")
+        return [damaged if each.id == bad.id else each for each in await due(*args)]
+
+    monkeypatch.setattr(house.store.schedules, "due", half_read)
     house.clock.move(HOUR)
     said: set[str] = set()
     assert await fire_due(house.core, said) == 1
     assert await fire_due(house.core, said) == 0
     assert len(await started(house)) == 1
     (message,) = caplog.messages
-    assert message.startswith(f"schedule_{bad.id} of {LOCAL_OWNER} cannot be read, and starts no runs: ")
+    assert message == (
+        f"schedule_{bad.id} of {LOCAL_OWNER} cannot be read, and starts no runs: it ends too soon"
+    )
