@@ -64,6 +64,18 @@ async def die_after_the_submit(house: House, monkeypatch: pytest.MonkeyPatch) ->
             await fire_due(house.core)
 
 
+def poison_breaks_a_submit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As nobody foresaw."""
+    submit = firing.submit  # type: ignore[attr-defined]
+
+    async def breaks(core: Any, wanted: Any) -> Any:
+        if wanted.input == "poison":
+            raise ZeroDivisionError
+        return await submit(core, wanted)
+
+    monkeypatch.setattr(firing, "submit", breaks)
+
+
 def due_of(run: Run) -> str:
     due: str = decode(run.metadata)["due_at"]
     return due
@@ -221,14 +233,7 @@ async def test_one_that_fails_as_nobody_foresaw_does_not_hold_up_the_others(
     caplog.set_level(logging.ERROR, "runwell")
     poison, _ = await made(house, input=Json(b'"poison"')), await made(house)
     house.clock.move(HOUR)
-    submit = firing.submit  # type: ignore[attr-defined]
-
-    async def breaks(core: Any, wanted: Any) -> Any:
-        if wanted.input == "poison":
-            raise ZeroDivisionError
-        return await submit(core, wanted)
-
-    monkeypatch.setattr(firing, "submit", breaks)
+    poison_breaks_a_submit(monkeypatch)
     assert await fire_due(house.core) == 1
     assert len(await started(house)) == 1
     assert caplog.messages == [f"schedule_{poison.id} cannot be fired"]
@@ -270,14 +275,7 @@ async def test_those_that_fail_stand_before_nobody_however_many_they_are(house: 
         await made(house, input=Json(b'"poison"'))
     await made(house, cron="1 9 * * *")
     house.clock.move(HOUR + MINUTE)
-    submit = firing.submit  # type: ignore[attr-defined]
-
-    async def breaks(core: Any, wanted: Any) -> Any:
-        if wanted.input == "poison":
-            raise ZeroDivisionError
-        return await submit(core, wanted)
-
-    monkeypatch.setattr(firing, "submit", breaks)
+    poison_breaks_a_submit(monkeypatch)
     assert await fire_due(house.core) == 1
     assert len(await started(house)) == 1
 
