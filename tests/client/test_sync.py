@@ -116,7 +116,7 @@ def test_an_interrupt_at_any_moment_finds_a_portal_that_works_and_nothing_left_r
     async def work(which: int) -> int:
         under_way.add(which)
         try:
-            for _ in range(10):
+            for _ in range(30):
                 await asyncio.sleep(0)
         finally:
             under_way.remove(which)

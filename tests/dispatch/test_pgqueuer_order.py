@@ -108,7 +108,8 @@ async def test_an_agent_s_limit_holds_over_two_machines(fleet: str) -> None:
 
 async def test_of_a_concurrency_key_one_run_goes_on_at_a_time_in_the_whole_fleet(fleet: str) -> None:
     crowd = Crowd()
-    counted = a_counting_agent(crowd)
+    # One of each key meets one of the other: with a place each, both machines have their part.
+    counted = a_counting_agent(crowd, threading.Barrier(2))
     async with (
         a_fleet_machine(fleet, counted, concurrency=1) as one,
         a_fleet_machine(fleet, counted, concurrency=1) as two,

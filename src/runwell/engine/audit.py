@@ -50,7 +50,8 @@ async def audit(store: Store, told_since: Instant = 0) -> AsyncIterator[tuple[st
 
 
 async def damage(store: Store) -> list[Finding]:
-    """What stands beside the runs and cannot be read. It is passed over; deleting it is its owner's."""
+    """What stands beside the runs and cannot be read. It is passed over, and deleting it is its owner's; of
+    a delivery it is only the newest post, and it goes on."""
     found = [
         *await store.schedules.damaged(),
         *await store.triggers.damaged(),

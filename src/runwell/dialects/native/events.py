@@ -6,15 +6,14 @@ from time import monotonic
 from urllib.parse import parse_qs
 
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Scope as HttpScope
 
 from runwell.dialects.exchange import Call, Reply
 from runwell.dialects.native.native import Native, admit, still_admitted
 from runwell.dialects.native.responses import JSON, PRIVATE
 from runwell.domain.errors import InvalidInput
 from runwell.domain.ids import parse_id
-from runwell.domain.principal import Principal
-from runwell.domain.principal import Scope as Right
+from runwell.domain.principal import Principal, Scope
 from runwell.engine import read
 from runwell.stream.sse import RECONNECT, EventStream, rendered
 from runwell.stream.tail import tail
@@ -36,7 +35,7 @@ class WatchRun:
     async def __call__(self, call: Call) -> Reply | Response | None:
         if b"text/event-stream" not in call.headers.get(b"accept", b""):
             return None
-        principal = await admit(self._services, call.scope, call.headers, Right.RUNS_READ)
+        principal = await admit(self._services, call.scope, call.headers, Scope.RUNS_READ)
         after = _cursor(call)
         core = self._native.core
         # One event tells whether there is anything to come, and whether the log is still there.
@@ -58,7 +57,7 @@ async def page(native: Native, owner: str, run_id: str, after: int, limit: int) 
     return Reply(200, [JSON, PRIVATE], native.render.event_page(lines, next_after, final))
 
 
-def watch_changes(native: Native, request: Scope, caller: Principal, owner: str | None) -> EventStream:
+def watch_changes(native: Native, request: HttpScope, caller: Principal, owner: str | None) -> EventStream:
     """Which runs come and change, of an owner or for None of everybody, until the caller may not know any
     more. Raises `TooManyStreams`."""
     chunks = _changes(native, request, caller, owner)
@@ -66,7 +65,7 @@ def watch_changes(native: Native, request: Scope, caller: Principal, owner: str 
 
 
 async def _changes(
-    native: Native, request: Scope, caller: Principal, owner: str | None
+    native: Native, request: HttpScope, caller: Principal, owner: str | None
 ) -> AsyncGenerator[bytes, None]:
     async with aclosing(native.changes.of(owner)) as all_changes:
         # Nothing is sent before listening has begun: whoever has heard from us reads the list, and misses

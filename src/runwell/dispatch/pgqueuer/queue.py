@@ -151,9 +151,9 @@ class PatientQueries(Queries):
         return otherwise if free <= 0 else await self._looks(ask, otherwise)
 
     async def _looks(self, ask: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        """The same for what only asks for work, and comes again soon. What nobody foresaw is `otherwise` too:
-        it would end the manager, and another begins only when all that this one works on has ended. What was
-        picked by an answer that nobody could read goes to another after the lapse."""
+        """As `_patiently`, for what only asks for work and comes again soon. What nobody foresaw is
+        `otherwise` too: it would end the manager, and another begins only when all that this one works on
+        has ended. What was picked by an answer that nobody could read goes to another after the lapse."""
         try:
             return await self._patiently(ask, otherwise)
         except Exception:
